@@ -148,6 +148,23 @@ describe('tables, justified lines and forms', () => {
     for (const number of [1, 2, 3]) expect(three).toContain(`zone ${number} is ${10 * number} marks`);
   });
 
+  test.each([2, 3])('of %i pages that are alike, nothing is taken for a header', async (count) => {
+    const page = { texts: column(60, 700, ['Ship: Aurora', 'Port: Marston']) };
+    const { pages, text } = await openTest(pdf({ pages: Array.from({ length: count }, () => page) }));
+    expect(text.match(/Aurora/g)).toHaveLength(count);
+    expect(text.match(/Marston/g)).toHaveLength(count);
+    expect(pages.map(({ kind }) => kind)).toEqual(Array.from({ length: count }, () => 'text'));
+  });
+
+  test('two copies of a form keep what they have in common', async () => {
+    const page = (name: string): { texts: PdfText[] } => ({
+      texts: column(60, 700, ['Register of captains', `Name: ${name}`, 'Port: Marston', 'Oath: taken']),
+    });
+    const { text } = await openTest(pdf({ pages: [page('Grace Hopper'), page('Anna Brown')] }));
+    for (const words of ['Register of captains', 'Port: Marston', 'Oath: taken'])
+      expect(text.split(words)).toHaveLength(3);
+  });
+
   test('what was written into a form is read beside its labels', async () => {
     const page = { texts: [{ x: 60, y: 700, text: 'Captain:' }], fields: [{ x: 120, y: 695, value: 'Grace Hopper' }] };
     expect((await openTest(pdf({ pages: [page] }))).text).toMatch(/^Captain: (?:\| )?Grace Hopper$/);

@@ -95,6 +95,22 @@ export async function answered(page: Page, question: string): Promise<string> {
   return (await exchange.locator('.answer-text').innerText()).trim();
 }
 
+/** Tokens that the model had to read for the last answer, besides those that it had read before. */
+export async function tokensRead(page: Page): Promise<number> {
+  return page.evaluate(async () => {
+    const request = indexedDB.open('document-qa');
+    await new Promise((resolve, reject) => Object.assign(request, { onsuccess: resolve, onerror: reject }));
+    const all = request.result.transaction('exchanges').objectStore('exchanges').getAll();
+    await new Promise((resolve, reject) => Object.assign(all, { onsuccess: resolve, onerror: reject }));
+    request.result.close();
+    const exchanges = all.result as readonly {
+      readonly asked: number;
+      readonly answer?: { readonly tokens: number };
+    }[];
+    return exchanges.toSorted((a, b) => a.asked - b.asked).at(-1)?.answer?.tokens ?? NaN;
+  });
+}
+
 /** Gives files as the file dialog does, and waits until all documents were read. */
 export async function add(
   page: Page,

@@ -21,7 +21,7 @@ import world
 from batches import Codec
 from documents import ask_absent, make_document
 from export import averaged, dequantised, read
-from model import Config, Nano
+from model import Config, Nano, layers_of
 
 # name: (document tokens, share of fact sentences, documents)
 TASKS = {
@@ -56,7 +56,7 @@ def load(path: Path) -> Nano:
     if path.suffix == ".gguf":
         state = read(path)
         table = state["lm.embed_tokens.weight"] if "lm.embed_tokens.weight" in state else state["embed_tokens.weight"]
-        config = Config(vocab_size=len(table))
+        config = Config(vocab_size=len(table), num_hidden_layers=layers_of(state, "lm.layers." if "lm.norm.weight" in state else "layers."))
     else:
         checkpoint = torch.load(path, weights_only=True)
         state, config = dequantised(averaged(checkpoint)), Config(**checkpoint["config"])

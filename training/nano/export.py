@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from batches import TOKENIZER
-from model import Config
+from model import Config, layers_of
 from tokenizer import CHAT_TEMPLATE, SPECIALS
 from tower import TowerConfig
 from unipic import IMAGE_TOKEN, PictureConfig, UniPic
@@ -201,7 +201,7 @@ def load(path: Path) -> UniPic:
 
     tower = facts({k: f"siglip.{k}" for k in TowerConfig().to_dict()})
     picture = PictureConfig(**facts(PICTURE_KEYS), tokenizer_width=len(state["vae.encoder.0.weight"]))
-    model = UniPic(Config(vocab_size=len(state["lm.embed_tokens.weight"])), picture, TowerConfig(**tower) if tower else None)
+    model = UniPic(Config(vocab_size=len(state["lm.embed_tokens.weight"]), num_hidden_layers=layers_of(state)), picture, TowerConfig(**tower) if tower else None)
     model.load_state_dict(state)
     return model.eval()
 

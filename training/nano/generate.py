@@ -7,14 +7,15 @@ from torch import Tensor
 
 from batches import Codec
 from export import read
-from model import Config, Nano
+from model import Config, Nano, layers_of
 
 
 def load_gguf(path: Path, codec: Codec) -> Nano:
     """Nano's language model with the dequantised weights of a GGUF, in f32."""
-    model = Nano(Config(vocab_size=codec.tokenizer.get_vocab_size()))
     state = read(path)
-    model.load_state_dict({n.removeprefix("lm."): t for n, t in state.items() if n.startswith("lm.")} or state)
+    state = {n.removeprefix("lm."): t for n, t in state.items() if n.startswith("lm.")} or state
+    model = Nano(Config(vocab_size=codec.tokenizer.get_vocab_size(), num_hidden_layers=layers_of(state, "layers.")))
+    model.load_state_dict(state)
     return model.eval()
 
 

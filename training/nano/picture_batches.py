@@ -93,6 +93,7 @@ class Questions:
     pictures: Tensor  # (R, N, C) for the MAR encoder, or (R, S, S, 3) in -1..1 for the tower
     answers: Tensor  # (A,) flat positions, in rows padded to the longest, whose next token is part of an answer
     targets: Tensor  # (A,)
+    unseen: Tensor | None = None  # (R, T): placeholders whose tokens are left out
 
 
 def objects_at(r: Random, progress: float) -> int:

@@ -32,7 +32,7 @@ from diffusion import Schedule, losses
 from export import load, read
 from feed import Feed
 from machine import Clock, add_clock_arguments, autocast, choose_device, save
-from model import Config
+from model import Config, layers_of
 from optimiser import Muon
 from tower import TowerConfig
 from train import CLIP, TEXT_WEIGHT, learning_rate
@@ -109,7 +109,7 @@ def picture_loss(model: UniPic, batch: pb.Pictures, r: Random, schedule: Schedul
 
 def answer_loss(model: UniPic, batch: pb.Questions) -> tuple[Tensor, Tensor]:
     """Cross entropy of the answers and the share of their tokens that are right. Pictures of tokens go by the MAR encoder, of pixels by the tower."""
-    hidden = (model.see if batch.pictures.ndim == 3 else model.look)(batch.rows, batch.pictures)
+    hidden = model.see(batch.rows, batch.pictures) if batch.pictures.ndim == 3 else model.look(batch.rows, batch.pictures, batch.unseen)
     logits = model.lm.logits(hidden.reshape(-1, hidden.shape[-1])[batch.answers]).float()
     return F.cross_entropy(logits, batch.targets), (logits.argmax(-1) == batch.targets).float().mean()
 
@@ -179,6 +179,23 @@ class Steps:
                 return task, batches.make_batch(frames.codec, self.seed + 1000, step, 1.0, stage.absent, stage.linked)
 
 
+def deepened(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """`state` with so many decoder layers. A new one stands behind an old one as its copy, but adds nothing until it is trained: what it writes to the residual is zero."""
+    before = layers_of(state)
+    found = {name: p for name, p in state.items() if not name.startswith("lm.layers.")}
+    made = 0
+    for old in range(before):
+        copies = (old + 1) * layers // before - made
+        for copy in range(copies):
+            for name, p in state.items():
+                if name.startswith(start := f"lm.layers.{old}."):
+                    rest = name.removeprefix(start)
+                    writes = rest in ("self_attn.o_proj.weight", "mlp.down_proj.weight")
+                    found[f"lm.layers.{made}.{rest}"] = torch.zeros_like(p) if copy and writes else p
+            made += 1
+    return found
+
+
 def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:
     """The weights of --from, --patches and --tower. Words that --from does not know begin as the mean of the pieces they were."""
     state = read(args.start)
@@ -197,7 +214,9 @@ def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:
     table, before = state["lm.embed_tokens.weight"], Codec().tokenizer
     rows = [before.encode(codec.tokenizer.decode([i])).ids or [0] for i in range(len(table), codec.tokenizer.get_vocab_size())]
     state["lm.embed_tokens.weight"] = torch.cat([table, *(table[ids].mean(0, keepdim=True) for ids in rows)])
-    model = UniPic(Config(vocab_size=codec.tokenizer.get_vocab_size()), stage.picture, tower)
+    if args.layers:
+        state = deepened(state, args.layers)
+    model = UniPic(Config(vocab_size=codec.tokenizer.get_vocab_size(), num_hidden_layers=layers_of(state)), stage.picture, tower)
     found = model.load_state_dict(state, strict=False)
     fresh = ("mar.", "proj_", "siglip2_proj.")  # what may begin at random
     lacking = [name for name in found.missing_keys if not name.startswith(fresh)]
@@ -214,6 +233,7 @@ def main() -> None:
     parser.add_argument("--patches", type=Path, help="weights of patches.py, when --from has none")
     parser.add_argument("--tower", type=Path, help="checkpoint of train_tower.py, when --from has no tower")
     parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, for the stages seeing and gallery")
+    parser.add_argument("--layers", type=int, help="decoder layers, when more than --from has")
     parser.add_argument("--seed", type=int, default=1)
     add_clock_arguments(parser)
     args = parser.parse_args()

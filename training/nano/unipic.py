@@ -244,6 +244,6 @@ class UniPic(nn.Module):
         """Hidden states (R, T, D) of prompts with the pictures (R, N, C) at their placeholders."""
         return self.lm.states(self.embed(prompts, self.visual(self.mar.encode(pictures)))[0])
 
-    def look(self, prompts: list[list[int]], pictures: Tensor) -> Tensor:
-        """The same by the tower: pictures (R, S, S, 3) in -1..1, one placeholder a patch."""
-        return self.lm.states(self.embed(prompts, self.siglip2_proj(self.siglip2(pictures)).float())[0])
+    def look(self, prompts: list[list[int]], pictures: Tensor, unseen: Tensor | None = None) -> Tensor:
+        """The same by the tower: pictures (R, S, S, 3) in -1..1, one placeholder a patch. `unseen` (R, T): tokens that are left out."""
+        return self.lm.states(self.embed(prompts, self.siglip2_proj(self.siglip2(pictures)).float())[0], unseen)

@@ -2,7 +2,7 @@
  * Asks one question after the other. A question about a document that is still being read waits for it, one without a model for the model; what is on its way is told by
  * an observable, what came of it is kept as an exchange.
  */
-import type { AskMode, DocumentAnswer, OctavoModel } from 'octavo';
+import type { AskMode, AskOptions, DocumentAnswer, OctavoModel } from 'octavo';
 import type { ScreenLock } from '../../common/device/wake-lock.ts';
 import type { ModelHolder } from '../../common/models/holder.ts';
 import { titleOf } from '../../common/models/choice.ts';
@@ -34,6 +34,16 @@ interface Job extends Going {
   readonly release: () => void;
 }
 
+/** What is read before a question comes. */
+interface Preparation {
+  readonly scope: string;
+  readonly model: OctavoModel;
+  readonly abort: AbortController;
+  /** Comes true when it has ended, in whatever way. */
+  ended: Promise<void>;
+  onProgress: (phase: Phase, done: number, total: number) => void;
+}
+
 /** Exchanges of the conversation that a question brings along. */
 const MOST_HISTORY = 4;
 /** Characters that are shown on either side of a quote. */
@@ -48,6 +58,7 @@ export class Asker {
   readonly #screen: ScreenLock;
   #jobs: readonly Job[] = [];
   #running = false;
+  #preparation: Preparation | undefined;
 
   constructor(shelf: Shelf, models: ModelHolder, exchanges: Exchanges, screen: ScreenLock) {
     this.#shelf = shelf;
@@ -80,6 +91,52 @@ export class Asker {
     this.#set([...this.#jobs, job]);
     await this.#exchanges.put(exchange);
     void this.#run();
+  }
+
+  /**
+   * Called when a question is about to be written: what questions about a document begin with is read, or taken from where it was kept. Only of one document, only
+   * while nothing is answered, and only once until another is prepared.
+   */
+  prepare(scope: string): void {
+    const { model } = this.#models.state.value;
+    if (scope === '' || model === undefined || this.#running || !settings.value.keep) return;
+    const before = this.#preparation;
+    if (before?.scope === scope && before.model === model) return;
+    const entry = this.#shelf.entry(scope);
+    if (entry?.state !== 'ready') return;
+    before?.abort.abort();
+    const abort = new AbortController();
+    const preparation: Preparation = { scope, model, abort, ended: Promise.resolve(), onProgress: () => undefined };
+    this.#preparation = preparation;
+    const read = async (): Promise<void> => {
+      const document = await this.#shelf.document(entry.id);
+      await document.prepare({
+        model,
+        ...reading(model),
+        signal: abort.signal,
+        onProgress: ({ phase, done, total }) => preparation.onProgress(phase, done, total),
+      });
+    };
+    // What goes wrong here goes wrong again with the question, and is told then.
+    preparation.ended = read().catch(() => {
+      if (this.#preparation === preparation) this.#preparation = undefined;
+    });
+  }
+
+  /** What is read for this question already is waited for; what is read for others ends. */
+  async #prepared(id: string, scope: string, mode: AskMode | 'auto' | undefined, signal: AbortSignal): Promise<void> {
+    const preparation = this.#preparation;
+    if (preparation === undefined) return;
+    const stop = (): void => preparation.abort.abort();
+    if (preparation.scope !== scope || mode !== undefined) {
+      this.#preparation = undefined;
+      return stop();
+    }
+    preparation.onProgress = (phase, done, total) => this.#change(id, { phase, done, total });
+    signal.addEventListener('abort', stop, { once: true });
+    await preparation.ended;
+    signal.removeEventListener('abort', stop);
+    signal.throwIfAborted();
   }
 
   /** Ends what is being answered, or what waits. */
@@ -136,18 +193,15 @@ export class Asker {
       throw new NothingToRead(entry?.problem ?? scope);
     this.#change(id, { phase: 'model' });
     const model = await this.#model(signal);
-    const { mode: usual, budget, answer: maxTokens, keep, preset: context } = settings.value;
+    await this.#prepared(id, scope, mode, signal);
     this.#change(id, { phase: 'searching' });
     const { library } = this.#shelf;
     const place = entry === undefined ? library : await this.#shelf.document(entry.id);
     if (place === undefined) throw new NothingToRead(scope);
     const stream = place.ask(question, {
       model,
-      mode: mode ?? usual,
-      ...(budget > 0 && { budget: Math.min(budget, Math.floor(model.contextWindow / 2)) }),
-      maxTokens: Math.min(maxTokens, Math.floor(model.contextWindow / 4)),
-      keep,
-      context,
+      ...reading(model),
+      ...(mode !== undefined && { mode }),
       history: this.#history(scope, id),
       signal,
       onProgress: ({ phase, done, total }) => this.#change(id, { phase, done, total }),
@@ -241,6 +295,18 @@ export class Asker {
     this.#jobs = jobs;
     this.going.value = jobs;
   }
+}
+
+/** How the settings have documents read. */
+function reading(model: OctavoModel): Pick<AskOptions, 'mode' | 'budget' | 'maxTokens' | 'keep' | 'context'> {
+  const { mode, budget, answer, keep, preset: context } = settings.value;
+  return {
+    mode,
+    ...(budget > 0 && { budget: Math.min(budget, Math.floor(model.contextWindow / 2)) }),
+    maxTokens: Math.min(answer, Math.floor(model.contextWindow / 4)),
+    keep,
+    context,
+  };
 }
 
 /** What stands before a quote in its sentence. */

@@ -45,12 +45,14 @@ class Composer extends WorkspacePart {
         aria-label=${t('question')}
         placeholder=${scope.value === '' ? t('placeholderAll') : t('placeholder', { name: title })}
         enterkeyhint="send"
+        @focus=${() => asker.prepare(scope.value)}
         @keydown=${(event: KeyboardEvent) => {
           if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
           event.preventDefault();
           this.#ask();
         }}
         @input=${() => {
+          asker.prepare(scope.value);
           this.#fit();
           if (this.#surplus > 0) this.#measure();
         }}

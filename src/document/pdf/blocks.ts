@@ -68,13 +68,15 @@ export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): v
 const LEAST_PAGES = 3;
 const LEAST_SHARE = 0.4;
 const SAME_HEIGHT = 2;
+const MOST_OF_TWO = 0.5;
 /** The number of a page, as it is written at the beginning or end of a header or footer. */
 const PAGE_NUMBER =
   /^\d+(?=\s|$)|(?:\d+\s*(?:\/|of|von|de|sur)\s*)?(?<![\p{L}\d.,])\d+$|(?<=\b(?:page|seite|p\.)\s*)\d+/giu;
 
 /**
  * First and last lines that stand on many pages, but for the page's number. Other numbers in a line make it another line: what pages say differs in these alone where
- * they were made from one form. A row of a table that is repeated names its columns, and stays where it stands first.
+ * they were made from one form. A row of a table that is repeated names its columns, and stays where it stands first. Pages of which nothing else would be left are
+ * alike, and have no headers; of two pages, half of the lines are enough to say so.
  */
 function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
   const key = ({ text, v }: PageLine): string => {
@@ -89,8 +91,8 @@ function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
   for (const lines of edges) for (const one of new Set(lines.map(key))) counts.set(one, (counts.get(one) ?? 0) + 1);
   const least = Math.max(Math.min(LEAST_PAGES, Math.max(2, pages.length)), LEAST_SHARE * pages.length);
   const columns = new Set<string>();
-  return new Set(
-    edges.flat().filter((line) => {
+  const found = edges.map((lines) =>
+    lines.filter((line) => {
       const own = key(line);
       if ((counts.get(own) ?? 0) < least) return false;
       if (!line.row || columns.has(own)) return true;
@@ -98,6 +100,9 @@ function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
       return false;
     }),
   );
+  const share = pages.length > 2 ? 1 : MOST_OF_TWO;
+  const alike = pages.every(({ lines }, i) => (found[i]?.length ?? 0) >= share * lines.length);
+  return new Set(alike ? [] : found.flat());
 }
 
 function bodyOf(pages: readonly ReadPage[]): Body {

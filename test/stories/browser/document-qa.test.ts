@@ -5,7 +5,18 @@
 import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { add, answered, ask, file, LAPTOP, look, root, documentStories, visit } from '../../support/document-qa.ts';
+import {
+  add,
+  answered,
+  ask,
+  file,
+  LAPTOP,
+  look,
+  root,
+  documentStories,
+  tokensRead,
+  visit,
+} from '../../support/document-qa.ts';
 import { column, pdf } from '../../support/pdf.ts';
 
 const stories = documentStories();
@@ -170,6 +181,12 @@ describe('document QA in Chromium', () => {
     await page.waitForSelector('doc-text mark');
     expect(await page.textContent('doc-text mark')).toBe('2024');
     await look(page, 'all');
+
+    // A short document is read while the question is written; all that is left to read is the question.
+    await add(page, file('harbour.txt', 'text/plain', readFileSync(root('models/nano/demo.txt'), 'utf8')));
+    await page.click('.entry:has-text("harbour.txt")');
+    expect(await ask(page, 'Which code opens the lighthouse?')).toMatch(/^7T20/);
+    expect(await tokensRead(page)).toBeLessThan(64);
 
     // Removed, and gone.
     await page.hover('.entry-row:has-text("gates.txt")');
