@@ -9,7 +9,7 @@ import { nodeEnvironment } from '../platform/node-documents.ts';
 import { Arguments, MODEL_OPTIONS, UsageError } from './arguments.ts';
 import { MODEL_HELP, withModel } from './loading.ts';
 import type { Command } from './command.ts';
-import { visible, write, writeAnswer, type CliContext, type ProgressLine } from './terminal.ts';
+import { ProgressLine, visible, write, writeAnswer, type CliContext } from './terminal.ts';
 
 /** Files of a folder, with those of its folders, that are read at most. */
 const MOST_FILES = 2000;
@@ -50,8 +50,10 @@ ${MODEL_HELP}  --mode MODE          passages (those that the question finds), wh
     const mode = args.choice<AskMode | 'auto'>('mode', MODES);
     const maxTokens = args.number('max-tokens');
     const files = (await Promise.all(paths.map(filesOf))).flat();
+    // Before the model: what is wrong with a file, such as a password, is said at once.
+    const reading = new ProgressLine(context.errors);
+    const documents = await read(files, args.text('password'), context, reading).finally(() => reading.clear());
     await withModel(args, context, 'nano', async (model, progress) => {
-      const documents = await read(files, args.text('password'), context, progress);
       const searcher = new Searcher();
       for (const { hash, content } of documents) searcher.add(hash, content);
       const json = args.flag('json');

@@ -222,7 +222,8 @@ describe('chat and ask', () => {
     const two = await octavo(['ask', folder, 'Which?', '--model', model, '--max-tokens', '2', ...WASM]);
     expect(two).toMatchObject({ code: 0, output: expect.stringMatching(/read: (the whole text|all|\d)/) });
     writeFileSync(document, Uint8Array.of(1, 0, 255));
-    expect(await octavo(['ask', document, 'Which?', '--model', model])).toMatchObject({
+    // Told before a model is looked for.
+    expect(await octavo(['ask', document, 'Which?', '--model', 'no.gguf'])).toMatchObject({
       code: 1,
       errors: expect.stringContaining('facts.txt'),
     });
