@@ -5,7 +5,8 @@
  *     <folder>/parts/<generation>/<part>
  *     <folder>/names/<hash of the name>
  *
- * A lease is the time at which the generation's folder was last changed. Only `src/platform/node-engine.ts` imports
+ * A lease is the time at which the generation's folder was last changed, and a record's last use that at which its manifest's file
+ * was: a time can be set without writing, and so without bringing back a file that another process removes meanwhile. Only `src/platform/node-engine.ts` imports
  * this, so that the browser's bundle has no `node:fs`.
  */
 import { createHash } from 'node:crypto';
@@ -64,6 +65,7 @@ export class FolderShelf implements Shelf {
       await mkdir(join(this.place, 'names'), { recursive: true });
       const draft = `${target}.${generation}`;
       await durable(draft, serialize(manifest));
+      await setTime(draft, manifest.used);
       const before = await this.#manifest(target);
       // Fails when the lease has expired and the parts are gone.
       await renew(this.#parts(generation)).catch(async (cause: unknown) => {
@@ -79,14 +81,11 @@ export class FolderShelf implements Shelf {
 
   async touch(name: string, generation: string, used: number): Promise<void> {
     const found = await this.manifest(name);
-    if (!isManifest(found) || found.generation !== generation) return;
-    await this.#fault(async () => {
-      const draft = `${this.#name(name)}.${crypto.randomUUID()}`;
-      await durable(draft, serialize(sealed({ ...found, used })));
-      const now = await this.manifest(name);
-      if (isManifest(now) && now.generation === generation) await rename(draft, this.#name(name));
-      else await rm(draft, { force: true });
-    });
+    if (isManifest(found) && found.generation === generation)
+      await this.#fault(() => setTime(this.#name(name), used)).catch((error: unknown) => {
+        // It was removed.
+        if (codeOf(error instanceof Error ? error.cause : undefined) !== 'ENOENT') throw error;
+      });
   }
 
   async remove(name: string, generation?: string): Promise<boolean> {
@@ -161,14 +160,17 @@ export class FolderShelf implements Shelf {
   /** Returns undefined when there is none; null when the file is not a manifest. */
   async #manifest(path: string): Promise<unknown> {
     let bytes: Uint8Array;
+    let used: number;
     try {
       bytes = await readFile(path);
+      used = Math.round((await stat(path)).mtimeMs);
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return undefined;
       throw this.#named(cause);
     }
     try {
-      return deserialize(bytes) as unknown;
+      const found = deserialize(bytes) as unknown;
+      return isManifest(found) ? sealed({ ...found, used }) : found;
     } catch {
       return null;
     }
@@ -218,9 +220,12 @@ async function durable(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-async function renew(folder: string): Promise<void> {
-  const now = new Date();
-  await utimes(folder, now, now);
+function renew(folder: string): Promise<void> {
+  return setTime(folder, Date.now());
+}
+
+async function setTime(path: string, time: number): Promise<void> {
+  await utimes(path, time / 1000, time / 1000);
 }
 
 function codeOf(cause: unknown): string | undefined {

@@ -355,3 +355,25 @@ describe('a damaged manifest', () => {
     expect(await content(store, 'n')).toEqual([3]);
   });
 });
+
+test.each([1, 2])(
+  'a use that is noted while a record is removed, after read %i of it, does not bring it back',
+  async (read) => {
+    const shelf = folders();
+    await shelf.begin('g');
+    await shelf.commit(sealed({ ...facts('a'), generation: 'g', parts: 0, saved: 1, used: 1_000 }));
+    await shelf.touch('a', 'g', 2_000);
+    expect(await shelf.manifest('a')).toMatchObject({ used: 2_000 });
+    let reads = 0;
+    class Racing extends FolderShelf {
+      override async manifest(name: string): Promise<unknown> {
+        const found = await super.manifest(name);
+        if (++reads === read) await shelf.remove(name);
+        return found;
+      }
+    }
+    await new Racing(shelf.place).touch('a', 'g', 3_000);
+    if (reads < read) await shelf.remove('a');
+    expect(await shelf.manifest('a')).toBeUndefined();
+  },
+);
