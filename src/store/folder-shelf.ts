@@ -81,11 +81,15 @@ export class FolderShelf implements Shelf {
 
   async touch(name: string, generation: string, used: number): Promise<void> {
     const found = await this.manifest(name);
-    if (isManifest(found) && found.generation === generation)
-      await this.#fault(() => setTime(this.#name(name), used)).catch((error: unknown) => {
-        // It was removed.
-        if (codeOf(error instanceof Error ? error.cause : undefined) !== 'ENOENT') throw error;
-      });
+    if (!isManifest(found) || found.generation !== generation) return;
+    await this.#fault(async () => {
+      try {
+        await setTime(this.#name(name), used);
+      } catch (cause) {
+        // It was removed meanwhile.
+        if (codeOf(cause) !== 'ENOENT') throw cause;
+      }
+    });
   }
 
   async remove(name: string, generation?: string): Promise<boolean> {

@@ -13,7 +13,8 @@
  *            | scales f32 [half 0, 1][16 rows] | minima f32 [half 0, 1][16 rows] | quants [step][row group][16 bytes]
  *            | signs of Q8_0 where only 0..127 is safe in the dot [step][row group][16 bytes] |
  *
- * A step is 4 k of four rows, on plain SIMD builds the even or the odd 2 k of them (dot.ts).
+ * A step is 4 k of four rows, on plain SIMD builds the even or the odd 2 k of them (dot.ts). The file is long because
+ * each format's unpacking and the inner loops share this layout of scratch memory.
  */
 import {
   FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,

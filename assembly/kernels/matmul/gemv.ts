@@ -3,7 +3,7 @@
  * are multiplied side by side, block by block, because a core reads faster from several places at once than from one.
  * Their sums lie in memory (L1). The fewer instructions a block takes, the more of its loads are under way at once.
  * Additions happen in the order of gemm.ts, so that both give the same bits. Without VNNI, narrow.ts
- * takes the place of the loops.
+ * takes the place of the loops. The file is long because all formats share these sums and their order.
  *
  *   scratch: | sums of the last rows, where they fill no tile f32 [16] | d f32 [16] | -dmin f32 [16] | of tile 1 ... |
  *            | integers of the block, without VNNI i32 [4 tiles][16 rows], of halves [4 tiles][half 0, 1][16 rows] |

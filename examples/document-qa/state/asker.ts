@@ -39,7 +39,7 @@ interface Preparation {
   readonly scope: string;
   readonly model: OctavoModel;
   readonly abort: AbortController;
-  /** Comes true when it has ended, in whatever way. */
+  /** Resolves when it has ended, successfully or not. */
   ended: Promise<void>;
   onProgress: (phase: Phase, done: number, total: number) => void;
 }
@@ -127,6 +127,7 @@ export class Asker {
   async #prepared(id: string, scope: string, mode: AskMode | 'auto' | undefined, signal: AbortSignal): Promise<void> {
     const preparation = this.#preparation;
     if (preparation === undefined) return;
+    signal.throwIfAborted();
     const stop = (): void => preparation.abort.abort();
     if (preparation.scope !== scope || mode !== undefined) {
       this.#preparation = undefined;

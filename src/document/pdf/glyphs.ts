@@ -277,7 +277,7 @@ function inLogicalOrder(
     logical = own.join('') + logical;
   }
   if (seen !== letters || logical === letters) return { str, end: seen === letters ? end : first + 1 };
-  const units = [...Array(str.length).keys()].map((i) => str[i] ?? '');
+  const units = Array.from({ length: str.length }, (_, i) => str.charAt(i));
   places.forEach((place, i) => {
     units[place] = logical[i] ?? '';
   });
