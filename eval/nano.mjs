@@ -6,6 +6,19 @@ import { decode, same, Scenes } from './scenes.mjs';
 const here = (name) => readFileSync(new URL(name, import.meta.url));
 export const items = JSON.parse(here('nano.json').toString());
 export const documents = () => JSON.parse(gunzipSync(here('nano-documents.json.gz')).toString());
+const ABSENT = 'The document does not say.';
+/** Documents that were written without the generator, in two sets: rows of `documents` by what is asked. */
+const handwritten = (set, kind) =>
+  JSON.parse(here('nano-handwritten.json').toString())[set].map((entry) => [
+    entry.document,
+    kind === 'absent'
+      ? entry.absent.map((question) => [question, ABSENT])
+      : kind === 'followUp'
+        ? entry.followUp
+          ? [entry.followUp.flat()]
+          : []
+        : entry.questions,
+  ]);
 export const scenes = new Scenes(items.world);
 
 /** Greedy answers of one session, each question asked as if it were the first. */
@@ -18,14 +31,28 @@ async function answer(session, content) {
   }
 }
 
-/** The document is read once and shared by its questions; the answer must be exact. */
-async function* documentTask(model, rows, n) {
+/**
+ * Of each question whether its answer is exactly the expected one, which stands behind it; a follow-up has its first question and that one's answer, which
+ * is not counted, before it. `refused`: whether the answer is that the document does not say it.
+ */
+async function* documentTask(model, rows, n, { refused = false } = {}) {
   let left = n;
   for (const [text, questions] of rows) {
-    for (const [question, expected] of questions) {
+    for (const turns of questions) {
       if (left-- <= 0) return;
-      const session = await model.createSession({ temperature: 0, maxTokens: 32 });
-      yield (await session.prompt(`${text}\n\n${question}`)).trim() === expected;
+      const [question, expected] = turns.slice(-2);
+      const session = await model.createSession({
+        temperature: 0,
+        maxTokens: 32,
+        ...(turns.length === 4 && {
+          initialPrompts: [
+            { role: 'user', content: `${text}\n\n${turns[0]}` },
+            { role: 'assistant', content: ` ${turns[1]}` },
+          ],
+        }),
+      });
+      const answer = await session.prompt(turns.length === 4 ? question : `${text}\n\n${question}`);
+      yield answer.trim() === (refused ? ABSENT : expected);
       session.destroy();
     }
   }
@@ -70,10 +97,31 @@ export const tasks = {
       'sparse 1000': 0.9,
       'sparse 2000': 0.75,
       'dense 512': 0.75,
-      'absent 512': undefined,
+      'absent 512': 0.8,
+      'everyday 512': undefined,
+      'two facts 512': undefined,
+      'follow-ups 512': undefined,
+      'everyday absent 512': 0.8,
     }).map(([name, goal]) => [
       `documents: ${name}`,
       { goal, run: (model, n) => documentTask(model, documents()[name], n) },
+    ]),
+  ),
+  ...Object.fromEntries(
+    ['sparse 512', 'everyday 512'].map((name) => [
+      `refused falsely: ${name}`,
+      { run: (model, n) => documentTask(model, documents()[name], n, { refused: true }) },
+    ]),
+  ),
+  'handwritten: first': { goal: 20 / 24, run: (model, n) => documentTask(model, handwritten('first'), n) },
+  ...Object.fromEntries(
+    [
+      ['second', undefined],
+      ['absent', 'absent'],
+      ['follow-ups', 'followUp'],
+    ].map(([name, kind]) => [
+      `handwritten: ${name}`,
+      { run: (model, n) => documentTask(model, handwritten('second', kind), n) },
     ]),
   ),
   ...Object.fromEntries(

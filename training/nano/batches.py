@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 import world
-from documents import Document, Fact, ask_absent, ask_both, follow_up, make_document
+from documents import Document, Fact, ask_absent, ask_both, follow_clause, follow_up, make_document
 
 TOKENIZER = Path(__file__).parents[2] / "models/nano/tokenizer.json"
 TOKENS_A_STEP = 10240
@@ -77,29 +77,34 @@ class Batch:
     text: Tensor  # (M,) a sample of the other positions, for a small language-model loss
 
 
+Asked = tuple[Fact | int, tuple[str, str]]  # what a question is about, a fact or a clause by its number, and the question with its answer
+
+
 def sequence(r: Random, codec: Codec, document: Document, length: int, absent: float, linked: float = 0.0) -> tuple[list[int], list[int]]:
     """Ids of at most `length`, and the positions that predict an answer token.
 
     `absent`: share of questions that the document does not answer; `linked`: of those about two facts, and as often of those
     that follow up the question before.
     """
-    left = list(zip(document.facts, document.questions, strict=True))
+    left: list[Asked] = [*zip(document.facts, document.questions, strict=True), *((i, asked) for i, clause in enumerate(document.more) for asked in clause)]
     r.shuffle(left)
     ids: list[int] = []
     predicts: list[int] = []
-    before: Fact | None = None
+    before: Asked | None = None
     while left:
         if r.random() < absent:
-            question, answer = ask_absent(r, document.facts), world.ABSENT
+            missing = bool(document.unanswered) and r.random() < 0.5
+            question, answer = r.choice(document.unanswered) if missing else ask_absent(r, document.facts), world.ABSENT
             before = None
         elif linked and len(left) > 1 and r.random() < linked:
-            (first, _), (second, _) = left.pop(), left.pop()
-            question, answer = ask_both(r, first, second)
+            (_, first), (_, second) = left.pop(), left.pop()
+            question, answer = ask_both(first, second)
             before = None
         elif linked and before and r.random() < 2 * linked and (found := followed(r, before, left)):
             question, before, answer = found
         else:
-            before, (question, answer) = left.pop()
+            before = left.pop()
+            question, answer = before[1]
         prompt = codec.next_turn(question) if ids else codec.first_turn(document.text, question)
         reply = codec.answer(answer)
         if len(ids) + len(prompt) + len(reply) > length:
@@ -110,12 +115,17 @@ def sequence(r: Random, codec: Codec, document: Document, length: int, absent: f
     return ids, predicts
 
 
-def followed(r: Random, before: Fact, left: list[tuple[Fact, tuple[str, str]]]) -> tuple[str, Fact, str] | None:
-    """A follow-up to the question about `before`, taken out of what is left to ask: question, fact, answer."""
-    for i, (fact, _) in enumerate(left):
-        if question := follow_up(r, before, fact):
-            del left[i]
-            return question, fact, fact.value
+def followed(r: Random, before: Asked, left: list[Asked]) -> tuple[str, Asked, str] | None:
+    """A follow-up to the question `before`, taken out of what is left to ask: the question, what it stands for, its answer."""
+    about, (asked, _) = before
+    for i, (subject, (question, answer)) in enumerate(left):
+        found = None
+        if isinstance(about, Fact) and isinstance(subject, Fact):
+            found = follow_up(r, about, subject)
+        elif subject == about:
+            found = follow_clause(r, asked, question)
+        if found:
+            return found, left.pop(i), answer
     return None
 
 
@@ -123,7 +133,7 @@ def lengths_at(progress: float) -> dict[int, int]:
     return [table for start, table in LENGTHS if progress >= start][-1]
 
 
-def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: float = ABSENT_SHARE, linked: float = 0.0) -> Batch:
+def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: float = ABSENT_SHARE, linked: float = 0.0, clause_share: float = 0.0) -> Batch:
     """The batch of a step; `progress` in [0, 1] sets lengths and whether absent facts are asked. Shares as `sequence` has them."""
     r = Random(f"{seed}/{step}")
     table = lengths_at(progress)
@@ -139,7 +149,7 @@ def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: floa
         share = DENSITIES[density][1] * r.uniform(0.85, 1.1)
         predicts: list[int] = []
         while not predicts:  # a first question that does not fit is drawn again
-            document = make_document(r, int(length * share), density, codec.count)
+            document = make_document(r, int(length * share), density, codec.count, clause_share=clause_share)
             line, predicts = sequence(r, codec, document, length, absent if progress >= ABSENT_FROM else 0, linked)
         ids[row, : len(line)] = torch.tensor(line)
         answers += [row * length + p for p in predicts]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Callable
 
+import statements
 import words as w
 import world
 from filler import sentence as filler_sentence
@@ -30,6 +31,8 @@ class Document:
     text: str
     facts: list[Fact]
     questions: list[tuple[str, str]]  # (question, answer), one for every fact, in order of appearance
+    more: list[list[tuple[str, str]]]  # the same of each clause (statements.py)
+    unanswered: list[str]  # questions about its clauses that it does not answer
 
 
 def is_held_out(kind: str, entity: str, attribute: str, value: str) -> bool:
@@ -113,10 +116,10 @@ POSSESSIVES = {"She": "her", "He": "his", "It": "its"}
 SUBJECT_AFTER = ("does", "did", "is", "was", "has", "can", "will")
 
 
-def ask_both(r: Random, first: Fact, second: Fact) -> tuple[str, str]:
-    """Two facts in one question, and both values in its order: "Where does Anna live and how old is Ben?"."""
-    one, other = ask(r, first).rstrip("?"), ask(r, second).rstrip("?")
-    return f"{one} and {other[0].lower()}{other[1:]}?", f"{first.value} and {second.value}"
+def ask_both(first: tuple[str, str], second: tuple[str, str]) -> tuple[str, str]:
+    """Two questions in one, and both answers in its order: "Where does Anna live and how old is Ben?"."""
+    one, other = first[0].rstrip("?"), second[0].rstrip("?")
+    return f"{one} and {other[0].lower()}{other[1:]}?", f"{first[1]} and {second[1]}"
 
 
 def follow_up(r: Random, before: Fact, fact: Fact) -> str | None:
@@ -141,6 +144,12 @@ def follow_up(r: Random, before: Fact, fact: Fact) -> str | None:
     return f"And {question[0].lower()}{question[1:]}" if r.random() < 0.4 else question
 
 
+def follow_clause(r: Random, before: str, question: str) -> str | None:
+    """`question` as one that follows up the question `before` about the same clause; None where it would be the same word again."""
+    found = statements.short(question)
+    return None if found is None or found == statements.short(before) or r.random() < 0.2 else found
+
+
 def ask_absent(r: Random, facts: list[Fact]) -> str:
     """A question about a known entity's unstated attribute, or about an unknown entity."""
     stated = {(bare(f.entity), f.attribute) for f in facts}
@@ -159,8 +168,17 @@ def ask_absent(r: Random, facts: list[Fact]) -> str:
             return ask(r, Fact(kind, entity, attribute, ""))
 
 
-def make_document(r: Random, tokens: int, density: float, count: Callable[[str], int], held_out: bool = False) -> Document:
-    """A document of at most `tokens` tokens of which a share `density` of the sentences are facts.
+def make_statement(r: Random, held_out: bool, taken: set[str]) -> statements.Statement:
+    """A statement of the split that is about nothing in `taken`, to which it is added."""
+    while True:
+        statement = statements.statement(r)
+        if is_held_out("clause", statement.text, "", "") == held_out and not taken & statement.marks:
+            taken |= statement.marks
+            return statement
+
+
+def make_document(r: Random, tokens: int, density: float, count: Callable[[str], int], held_out: bool = False, clause_share: float = 0.0) -> Document:
+    """A document of at most `tokens` tokens of which a share `density` is facts, of these `clause_share` everyday clauses.
 
     `count` gives the tokens of a sentence. Sparse documents (density below 1) have at least one fact.
     """
@@ -180,14 +198,23 @@ def make_document(r: Random, tokens: int, density: float, count: Callable[[str],
 
     # Facts first, until their share of the length is used; then filler, until the length is.
     items: list[tuple[str, list[Fact]]] = []
+    told: list[statements.Statement] = []
+    taken: set[str] = set()
     used = 0
-    for group in groups:
-        text = state(r, group[0]) if len(group) == 1 else state_pair(r, *group)
+    while groups:
+        if clause_share and r.random() < clause_share:
+            statement = make_statement(r, held_out, taken)
+            text, group = statement.text, []
+        else:
+            statement, group = None, groups.pop(0)
+            text = state(r, group[0]) if len(group) == 1 else state_pair(r, *group)
         size = count(" " + text)
         if used + size > max(budget * density, 0 if items else budget):
             break
         items.append((text, group))
         used += size
+        if statement:
+            told.append(statement)
     filler: list[str] = []
     if density < 1:
         while True:
@@ -207,4 +234,5 @@ def make_document(r: Random, tokens: int, density: float, count: Callable[[str],
     for n, (part, _) in enumerate(order):
         text += ("" if n == 0 else "\n\n" if n % per_paragraph == 0 else " ") + part
     stated = [f for _, group in order for f in group]
-    return Document(text, stated, [(ask(r, f), f.value) for f in stated])
+    asked = [(ask(r, f), f.value) for f in stated]
+    return Document(text, stated, asked, [leaf.questions for s in told for leaf in s.leaves or (s,)], [q for s in told for q in s.unanswered])

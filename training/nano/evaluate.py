@@ -114,10 +114,10 @@ def run(model: Nano, codec: Codec, name: str, tokens: int, density: float, n: in
     }
 
 
-def handwritten(model: Nano, codec: Codec) -> dict:
-    """Questions on documents that a person wrote without the generator: what lies outside its templates."""
+def handwritten(model: Nano, codec: Codec, part: str) -> dict:
+    """Questions on documents that were written without the generator: what lies outside its templates."""
     prompts, replies, names = [], [], []
-    for entry in json.loads((Path(__file__).parent / "handwritten.json").read_text()):
+    for entry in json.loads((Path(__file__).parents[2] / "eval/nano-handwritten.json").read_text())[part]:
         for question, answer in entry["questions"]:
             prompts.append(codec.first_turn(entry["document"], question))
             replies.append(codec.answer(answer))
@@ -145,8 +145,10 @@ def main() -> None:
         s = scores[name] = run(model, codec, name, tokens, density, args.n or n, args.seed)
         print(f"{name:20} {s['share']:.3f} [{s['low']:.3f}, {s['high']:.3f}] n {s['n']} {s['by sort']} {time.monotonic() - start:.0f} s", flush=True)
     if args.only in "handwritten":
-        scores["handwritten"] = handwritten(model, codec)
-        print("handwritten", scores["handwritten"], flush=True)
+        for part in ("first", "second"):
+            name = f"handwritten, {part}"
+            scores[name] = handwritten(model, codec, part)
+            print(name, scores[name], flush=True)
     if args.json:
         args.json.write_text(json.dumps(scores, indent=1) + "\n")
 

@@ -18,8 +18,13 @@ def choose_device() -> torch.device:
     return torch.device("cpu")
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether products in bf16 are faster there than in f32: on a GPU, and on a CPU that has the instructions."""
+    return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+
+
 def autocast(device: torch.device) -> AbstractContextManager:
-    return torch.autocast(device.type, torch.bfloat16)
+    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bf16(device))
 
 
 def add_clock_arguments(parser: argparse.ArgumentParser) -> None:

@@ -35,6 +35,23 @@ def layers_of(state: dict[str, Tensor], start: str = "lm.layers.") -> int:
     return 1 + max(int(name.removeprefix(start).split(".")[0]) for name in state if name.startswith(start))
 
 
+def deepened(state: dict[str, Tensor], layers: int, start: str = "lm.layers.") -> dict[str, Tensor]:
+    """`state` with so many decoder layers. A new one stands behind an old one as its copy, but adds nothing until it is trained: what it writes to the residual is zero."""
+    before = layers_of(state, start)
+    found = {name: p for name, p in state.items() if not name.startswith(start)}
+    made = 0
+    for old in range(before):
+        copies = (old + 1) * layers // before - made
+        for copy in range(copies):
+            for name, p in state.items():
+                if name.startswith(own := f"{start}{old}."):
+                    rest = name.removeprefix(own)
+                    writes = rest in ("self_attn.o_proj.weight", "mlp.down_proj.weight")
+                    found[f"{start}{made}.{rest}"] = torch.zeros_like(p) if copy and writes else p
+            made += 1
+    return found
+
+
 class RMSNorm(nn.Module):
     """x / rms(x) * weight, computed in f32, returned in the type of the weights' consumers."""
 

@@ -7,11 +7,13 @@ rate serves both optimisers (Moonlight, arXiv 2502.16982).
 import torch
 from torch import Tensor
 
+from machine import multiplies_bf16
+
 
 def orthogonalise(g: Tensor, steps: int = 5) -> Tensor:
-    """Newton-Schulz iteration towards U V^T of each matrix in g (N, rows, columns), in bf16."""
+    """Newton-Schulz iteration towards U V^T of each matrix in g (N, rows, columns), in bf16 where the device multiplies it."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.bfloat16() if multiplies_bf16(g.device) else g
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT

@@ -32,7 +32,7 @@ from diffusion import Schedule, losses
 from export import load, read
 from feed import Feed
 from machine import Clock, add_clock_arguments, autocast, choose_device, save
-from model import Config, layers_of
+from model import Config, deepened, layers_of
 from optimiser import Muon
 from tower import TowerConfig
 from train import CLIP, TEXT_WEIGHT, learning_rate
@@ -177,23 +177,6 @@ class Steps:
                 return task, collages.batch(r, rows)
             case _:
                 return task, batches.make_batch(frames.codec, self.seed + 1000, step, 1.0, stage.absent, stage.linked)
-
-
-def deepened(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """`state` with so many decoder layers. A new one stands behind an old one as its copy, but adds nothing until it is trained: what it writes to the residual is zero."""
-    before = layers_of(state)
-    found = {name: p for name, p in state.items() if not name.startswith("lm.layers.")}
-    made = 0
-    for old in range(before):
-        copies = (old + 1) * layers // before - made
-        for copy in range(copies):
-            for name, p in state.items():
-                if name.startswith(start := f"lm.layers.{old}."):
-                    rest = name.removeprefix(start)
-                    writes = rest in ("self_attn.o_proj.weight", "mlp.down_proj.weight")
-                    found[f"lm.layers.{made}.{rest}"] = torch.zeros_like(p) if copy and writes else p
-            made += 1
-    return found
 
 
 def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:
