@@ -1,5 +1,6 @@
 /** Words as they are indexed: lower case, without the letters that inflection adds, without the words that every text has. */
 import type { Language } from './content.ts';
+import { ENGLISH_ORDINALS, englishNumber, germanNumber, germanOrdinal } from './numerals.ts';
 
 const STOP: Readonly<Record<Language, ReadonlySet<string>>> = {
   en: new Set(
@@ -36,10 +37,14 @@ export function wordsOf(text: string): Word[] {
   }));
 }
 
+/** What parts the digits of a number into thousands. */
+const GROUPS = /(?<=\d),(?=\d{3}(?!\d))/g;
+const GROUPS_DE = /(?<=\d)[.,](?=\d{3}(?!\d))/g;
+
 /** A word as it is indexed; letters of scripts without spaces between words are indexed by pairs elsewhere. */
 export function stem(word: string, language: Language): string {
   const lower = word.normalize('NFKC').toLowerCase().replaceAll('’', "'");
-  if (/\d/.test(lower)) return lower.replace(/(?<=\d),(?=\d{3}(?!\d))/g, '');
+  if (/\d/.test(lower)) return lower.replace(language === 'de' ? GROUPS_DE : GROUPS, '');
   if (language === 'en') return english(lower);
   if (language === 'de') return german(lower);
   return lower.normalize('NFD').replace(/\p{M}+/gu, '');
@@ -140,18 +145,65 @@ function german(given: string): string {
   return word.replace(/(.)\*/g, '$1$1').replaceAll('&', 'ie').replaceAll('%', 'ei').replaceAll('$', 'sch');
 }
 
+/** A word, or the words of one number, with the stem by which it is compared. */
+export interface Term extends Word {
+  readonly stem: string;
+}
+
+/** How an English ordinal ends that is written in digits. */
+const ORDINAL_END = /^(?:st|nd|rd|th)$/i;
+
+/**
+ * The words of a text as they are compared: numbers in letters are digits ("two hundred", "fünf"). An ordinal in digits, and a German one in letters, is there as its
+ * number and as its word, since dates have either.
+ */
+export function termsOf(text: string, language: Language): Term[] {
+  const words = wordsOf(text);
+  const lower = words.map((word) => word.text.toLowerCase());
+  /** Whether nothing but a space or a hyphen stands between a word and the one before it. */
+  const joined = (at: number): boolean => /^[\s\u2010-]$/u.test(text.slice(words[at - 1]?.end, words[at]?.start ?? 0));
+  const terms: Term[] = [];
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at];
+    const own = lower[at];
+    if (word === undefined || own === undefined) break;
+    const add = (key: string, count = 1): void => {
+      const end = words[at + count - 1]?.end ?? word.end;
+      terms.push({ text: text.slice(word.start, end), start: word.start, end, stem: key });
+    };
+    const number = englishNumber(lower, at, joined);
+    if (number !== undefined) {
+      add(String(number.value), number.count);
+      at += number.count - 1;
+      continue;
+    }
+    const next = words[at + 1];
+    if (/^\d+$/.test(own) && next?.start === word.end && ORDINAL_END.test(next.text)) {
+      add(own, 2);
+      const ordinal = ENGLISH_ORDINALS[Number(own)] ?? '';
+      if (ordinal !== '') add(stem(ordinal, language), 2);
+      at++;
+      continue;
+    }
+    const german = germanNumber(own, language === 'de');
+    const ordinal = language === 'de' ? germanOrdinal(own) : undefined;
+    if (ordinal !== undefined) add(String(ordinal));
+    add(german === undefined ? stem(own, language) : String(german));
+  }
+  return terms;
+}
+
 /** The stems of a text, without stop words; scripts without spaces give pairs of letters. */
 export function stemsOf(text: string, language: Language): string[] {
   const stems: string[] = [];
-  for (const { text: word } of wordsOf(text)) {
+  for (const { text: word, stem: key } of termsOf(text, language)) {
     if (/[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]/u.test(word)) {
       const letters = [...word];
       if (letters.length === 1) stems.push(word);
       for (let i = 0; i + 1 < letters.length; i++) stems.push(`${letters[i] ?? ''}${letters[i + 1] ?? ''}`);
       continue;
     }
-    const lower = word.toLowerCase();
-    if (!isStopWord(lower, language)) stems.push(stem(lower, language));
+    if (!isStopWord(word.toLowerCase(), language)) stems.push(key);
   }
   return stems;
 }

@@ -9,6 +9,7 @@ import type { AnsweringModel } from '../../src/document/answer/model.ts';
 import { normalise } from '../../src/document/answer/normalise.ts';
 import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
+import { readPlain } from '../../src/document/formats/plain.ts';
 import { claimOf, literal, support, supportingRange, unknownNumbers } from '../../src/document/answer/verify.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { FolderShelf } from '../../src/store/folder-shelf.ts';
@@ -243,7 +244,42 @@ describe('verification', () => {
     expect(support(claimOf('She was lost in 1905', 'When?', 'en'), 'The ship was lost in 1904.', 'en').supported).toBe(
       false,
     );
-    expect(unknownNumbers('38 of 39 in 1,904', 'There were 38 in 1904.')).toEqual(['39']);
+    expect(unknownNumbers('38 of 39 in 1,904', 'There were 38 in 1904.', 'en')).toEqual(['39']);
+  });
+
+  test.each([
+    // What was said, its question, the text, and what of it is cited.
+    ['5', 'How many sailors?', 'The crew of the Anna has five sailors.', 'en', 'five'],
+    ['Five sailors', 'How many are there?', 'The crew of the Anna is 5 sailors.', 'en', '5 sailors'],
+    ['5', 'Wie viele Matrosen?', 'Die Anna hat fünf Matrosen.', 'de', 'fünf'],
+    ['fünf', 'Wie viele Matrosen?', 'Die Anna hat 5 Matrosen.', 'de', '5'],
+    ['five', 'How many sailors?', 'Die Anna hat fünf Matrosen.', 'de', 'fünf'],
+    ['fünf', 'Wie viele?', 'The crew of the Anna has five sailors.', 'en', 'five'],
+    ['205', 'How many barrels?', 'They load two hundred and five barrels.', 'en', 'two hundred and five'],
+    ['twenty-one thousand', 'How many barrels?', 'They load 21,000 barrels.', 'en', '21,000'],
+    ['1250', 'Wie viele?', 'Sie trägt tausendzweihundertfünfzig Fässer.', 'de', 'tausendzweihundertfünfzig'],
+    ['1250', 'Wie viele?', 'Sie trägt 1.250 Fässer.', 'de', '1.250'],
+    ['the 5th of May', 'When?', 'She sails on the fifth of May.', 'en', 'fifth of May'],
+    ['am 5. Mai', 'Wann?', 'Sie segelt am fünften Mai.', 'de', 'fünften Mai'],
+    ['May 5', 'When?', 'She sails on May 5th.', 'en', 'May 5th'],
+  ] as const)('a number is the same in letters and in digits: %s', (said, question, text, language, quote) => {
+    const content = { ...readPlain(text, 'a.txt'), language };
+    const shown = sentencesShown(packOf([{ document: 'd', content, start: 0, end: text.length, path: [] }]));
+    const [citation] = cite(said, question, shown, undefined);
+    expect(citation).toMatchObject({ quote });
+    expect(citation?.kind).not.toBe('weak');
+    expect(unknownNumbers(said, text, language)).toEqual([]);
+  });
+
+  test.each([
+    ['6', 'The crew has five sailors.', 'en'],
+    ['4', 'He was fourth.', 'en'],
+    ['25', 'There were twenty, five of them new.', 'en'],
+    ['1', 'Die Anna ist ein Schiff.', 'de'],
+    ['11', 'The elf was small.', 'en'],
+  ] as const)('another number is none: %s', (said, text, language) => {
+    expect(support(claimOf(said, 'How many?', language), text, language).supported).toBe(false);
+    expect(unknownNumbers(said, text, language)).toEqual([said]);
   });
 
   test.each([

@@ -472,7 +472,7 @@ function finished(
     mode,
     read,
     absent: { probability, nearest: found.slice(0, NEAREST) },
-    unverified: unknownNumbers(text, pack.text),
+    unverified: unknownNumbers(text, pack.text, asked.documents[0]?.content.language ?? 'other'),
     time: { search, prefill, decode, cite: citing },
   };
 }

@@ -5,7 +5,7 @@
  */
 import type { Language } from '../content.ts';
 import { sentencesOf } from '../sentences.ts';
-import { isStopWord, stem, wordsOf } from '../stems.ts';
+import { isStopWord, termsOf } from '../stems.ts';
 import type { Citation } from './cite.ts';
 import { normalise } from './normalise.ts';
 import { SENTENCE } from './verify.ts';
@@ -49,11 +49,11 @@ function completes(said: string, quote: string): boolean {
 
 /** Whether a few words were said that all stand together: "at 687 and 760 nm" of "the wavelengths 687 and 760 nm". */
 function standsTogether(said: string, { quote, sentence }: Citation, language: Language): boolean {
-  const own = wordsOf(said);
-  const there = new Set(wordsOf(sentence).map(({ text }) => stem(text, language)));
+  const own = termsOf(said, language);
+  const there = new Set(termsOf(sentence, language).map((term) => term.stem));
   return (
     own.length < SENTENCE &&
-    wordsOf(quote).length <= own.length &&
-    own.every(({ text }) => isStopWord(text.toLowerCase(), language) || there.has(stem(text, language)))
+    termsOf(quote, language).length <= own.length &&
+    own.every(({ text, stem }) => isStopWord(text.toLowerCase(), language) || there.has(stem))
   );
 }

@@ -3,7 +3,7 @@
  * document's own letters.
  */
 import type { Language } from '../content.ts';
-import { isStopWord, stem, wordsOf, type Word } from '../stems.ts';
+import { isStopWord, stem, termsOf, wordsOf, type Word } from '../stems.ts';
 import { normalise, type Normalised } from './normalise.ts';
 
 /** What of an answer has to be found. */
@@ -28,18 +28,18 @@ const MARKS = /^[\s"'“”‘’«»„([.,:;!?-]+|[\s"'“”‘’«»„)\].
 
 export function claimOf(text: string, question: string, language: Language): Claim {
   const stemsIn = (given: string): string[] =>
-    wordsOf(given).flatMap(({ text: word }) => {
-      const lower = word.toLowerCase();
-      return isStopWord(lower, language) ? [] : [stem(lower, language)];
-    });
+    termsOf(given, language).flatMap(({ text: word, stem: key }) =>
+      isStopWord(word.toLowerCase(), language) ? [] : [key],
+    );
   const asked = new Set(stemsIn(question));
   const all = [...new Set(stemsIn(text))];
   const fresh = all.filter((one) => !asked.has(one));
-  const exactly = wordsOf(text).flatMap(({ text: word, start }) => {
-    const isNumber = /\d/.test(word);
+  const exactly = termsOf(text, language).flatMap(({ text: word, start, stem: key }) => {
+    // A number in digits; an ordinal may stand there as its word.
+    if (/\d/.test(word)) return /\p{L}$/u.test(word) ? [] : [key];
     // A capital letter says nothing at the beginning of a sentence, and in German of nouns at large.
     const isName = language !== 'de' && start > 0 && /^\p{Lu}/u.test(word) && !isStopWord(word.toLowerCase(), language);
-    return isNumber || (isName && !asked.has(stem(word.toLowerCase(), language))) ? [normalise(word).text] : [];
+    return isName && !asked.has(key) && !/^\d/.test(key) ? [normalise(word).text] : [];
   });
   const stems = fresh.length > 0 ? fresh : all;
   return { text: normalise(text.replace(MARKS, '')).text, stems, asked: [...asked], exactly };
@@ -74,9 +74,9 @@ interface Support {
 }
 
 export function support({ stems, asked, exactly }: Claim, sentence: string, language: Language): Support {
-  const there = new Set(wordsOf(sentence).map(({ text }) => stem(text.toLowerCase(), language)));
+  const there = new Set(termsOf(sentence, language).map((term) => term.stem));
   const { text } = normalise(sentence);
-  const words = new Set(wordsOf(text).map(({ text: word }) => word));
+  const words = new Set([...wordsOf(text).map(({ text: word }) => word), ...there]);
   const shareOf = (wanted: readonly string[]): number =>
     wanted.length === 0 ? 0 : wanted.filter((one) => there.has(one)).length / wanted.length;
   const share = shareOf(stems);
@@ -88,11 +88,8 @@ export function support({ stems, asked, exactly }: Claim, sentence: string, lang
  * name that the claim says, too.
  */
 export function supportingRange(claim: Claim, sentence: string, language: Language): [number, number] | undefined {
-  const words = wordsOf(sentence);
-  const marks = words.flatMap(({ text }, at) => {
-    const key = stem(text.toLowerCase(), language);
-    return claim.stems.includes(key) ? [{ key, at }] : [];
-  });
+  const words = termsOf(sentence, language);
+  const marks = words.flatMap(({ stem: key }, at) => (claim.stems.includes(key) ? [{ key, at }] : []));
   const [first, last] = shortest(marks) ?? [0, -1];
   const said = new Set(wordsOf(claim.text).map(({ text }) => text));
   const named = ({ text }: Word): boolean =>
@@ -169,11 +166,12 @@ function nameLength(words: readonly Word[], named: (word: Word) => boolean, lang
   return length;
 }
 
-/** Numbers of an answer that stand nowhere in a text. */
-export function unknownNumbers(answer: string, text: string): string[] {
-  const there = new Set(wordsOf(text).map(({ text: word }) => stem(word, 'other')));
-  const numbers = wordsOf(answer)
-    .map(({ text: word }) => word)
-    .filter((word) => /\d/.test(word));
-  return [...new Set(numbers)].filter((word) => !there.has(stem(word, 'other')));
+/** Numbers of an answer, in digits, that stand nowhere in a text, in digits or in letters. */
+export function unknownNumbers(answer: string, text: string, language: Language): string[] {
+  const there = new Set([...termsOf(text, language), ...termsOf(text, 'other')].map((term) => term.stem));
+  const numbers = termsOf(answer, language).filter(({ text: word }) => /\d/.test(word));
+  const known = numbers.filter(({ text: word, stem: key }) => there.has(key) || there.has(stem(word, 'other')));
+  // An ordinal has two terms, of which one is enough.
+  const found = new Set(known.map(({ text: word }) => word));
+  return [...new Set(numbers.map(({ text: word }) => word))].filter((word) => !found.has(word));
 }

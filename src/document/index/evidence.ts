@@ -1,7 +1,7 @@
 /** How much of a question stands in what search found: words only, so that it is known before any model has answered. */
 import type { Language } from '../content.ts';
 import { sentencesOf } from '../sentences.ts';
-import { isStopWord, stem, stemsOf, wordsOf } from '../stems.ts';
+import { isStopWord, stemsOf, termsOf } from '../stems.ts';
 
 /** Each from 0 to 1. */
 export interface Evidence {
@@ -68,11 +68,11 @@ function followers(stems: readonly string[]): string[] {
 
 /** Names are known by capital letters, which say nothing at the beginning of a question, and in German of nouns at large. */
 function unnamed(question: string, language: Language, has: (term: string) => boolean): number {
-  const named = wordsOf(question).filter(
+  const named = termsOf(question, language).filter(
     ({ text, start }) =>
       /\d/.test(text) ||
       (language !== 'de' && start > 0 && /^\p{Lu}/u.test(text) && !isStopWord(text.toLowerCase(), language)),
   );
   if (named.length === 0) return 0;
-  return named.filter(({ text }) => !has(stem(text.toLowerCase(), language))).length / named.length;
+  return named.filter(({ stem }) => !has(stem)).length / named.length;
 }
