@@ -133,10 +133,10 @@ def lengths_at(progress: float) -> dict[int, int]:
     return [table for start, table in LENGTHS if progress >= start][-1]
 
 
-def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: float = ABSENT_SHARE, linked: float = 0.0, clause_share: float = 0.0) -> Batch:
-    """The batch of a step; `progress` in [0, 1] sets lengths and whether absent facts are asked. Shares as `sequence` has them."""
+def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: float = ABSENT_SHARE, linked: float = 0.0, clause_share: float = 0.0, lengths: dict[int, int] | None = None) -> Batch:
+    """The batch of a step; `progress` in [0, 1] sets lengths, unless `lengths` gives them, and whether absent facts are asked. Shares as `sequence` has them."""
     r = Random(f"{seed}/{step}")
-    table = lengths_at(progress)
+    table = lengths or lengths_at(progress)
     length = r.choices(list(table), list(table.values()))[0]
     rows = TOKENS_A_STEP // length
     ids = torch.full((rows, length), codec.pad)

@@ -82,8 +82,10 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, unseen: Tensor | None = None) -> Tensor:
     """Causal softmax attention of scaled q with k and v, all (B, H, T, C), by blocks of queries; none sees the keys of `unseen` (B, T), which are never the first.
 
-    Plain products by blocks are two to four times faster than PyTorch's fused kernel on a CPU in bf16.
+    Plain products by blocks are two to four times faster than PyTorch's fused kernel on a CPU in bf16; in f32 the fused kernel is twice as fast.
     """
+    if unseen is None and q.dtype == torch.float32:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
     t = q.shape[2]
     n = min(t, 128 if t <= 512 else 256)
     later = torch.full((n, n), float("-inf"), device=q.device, dtype=q.dtype).triu(1)

@@ -26,6 +26,7 @@ from model import Config, Nano, deepened, layers_of
 
 TEXT_WEIGHT = 0.2  # of the language-model loss beside the loss on answers
 CLAUSES = 0.6  # of the facts of a document that are everyday clauses, when a run goes on from a file
+READING_LENGTHS = {256: 2, 512: 3, 1024: 3, 2560: 2}  # of rows then
 CLIP = 1.0
 
 
@@ -89,7 +90,7 @@ def main() -> None:
     while (progress := seconds / (args.minutes * 60)) < 1:
         start = time.monotonic()
         lr = learning_rate(progress, args.lr, args.decay)
-        batch = make_batch(codec, args.seed, step, 0.4 + 0.6 * progress, 0.12, 0.1, CLAUSES) if args.start else make_batch(codec, args.seed, step, progress)
+        batch = make_batch(codec, args.seed, step, 1.0, 0.12, 0.1, CLAUSES, READING_LENGTHS) if args.start else make_batch(codec, args.seed, step, progress)
         with autocast(device):
             hidden = forward(batch.ids).reshape(-1, model.c.hidden_size)
             where = torch.cat([batch.answers, batch.text])
