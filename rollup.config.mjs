@@ -191,6 +191,7 @@ export default [
   entry('index', 'src/index.ts', 'browser', { extra: [generated(/^(worker.*|pool)\.js$/)] }),
   entry('in-scope', 'src/in-scope.ts', 'browser', { extra: [generated(undefined)], output: single }),
   entry('nano', 'src/nano.ts', 'browser'),
+  entry('nano-text', 'src/nano-text.ts', 'browser'),
   pdf('pdf', 'node_modules/pdfjs-dist/legacy/build/pdf.mjs'),
   pdf('pdf-worker', 'node_modules/pdfjs-dist/legacy/build/pdf.worker.mjs'),
   maps,

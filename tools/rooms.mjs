@@ -50,6 +50,7 @@ export const ROOMS = [
   'src/in-scope.ts',
   'src/electron',
   'src/nano.ts',
+  'src/nano-text.ts',
   'src/ai-sdk',
   'src/prompt-api.ts',
   'src/react.ts',

@@ -143,7 +143,11 @@ class DocumentApp extends WorkspacePart {
               </div>`
             : nothing
         }
-        <oct-models .holder=${workspace.models} .contextTokens=${settings.value.context || undefined}></oct-models>
+        <oct-models
+          .holder=${workspace.models}
+          .abilities=${['documents', 'text']}
+          .contextTokens=${settings.value.context || undefined}
+        ></oct-models>
         <doc-settings></doc-settings>
         <doc-shortcuts></doc-shortcuts>
       </div>

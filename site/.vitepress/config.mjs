@@ -14,6 +14,7 @@ const others = [
   'CONTRIBUTING.md',
   'bench/README.md',
   'models/nano/card.md',
+  'models/nano-text/card.md',
   'training/README.md',
   'training/convert/README.md',
 ];

@@ -64,6 +64,7 @@ const GROUPS = [
 const OTHERS = {
   'bench/README.md': 'Benchmarks',
   'models/nano/card.md': 'nano, the bundled model',
+  'models/nano-text/card.md': 'nano-text, the bundled model for documents',
   'training/README.md': 'Training nano',
   'training/convert/README.md': 'Converting checkpoints',
   'CHANGELOG.md': 'Changelog',

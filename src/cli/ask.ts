@@ -7,7 +7,7 @@ import { readDocument, type ReadDocument } from '../document/read.ts';
 import { FileError, InputError } from '../errors.ts';
 import { nodeEnvironment } from '../platform/node-documents.ts';
 import { Arguments, MODEL_OPTIONS, UsageError } from './arguments.ts';
-import { MODEL_HELP, withModel } from './loading.ts';
+import { modelHelp, withModel } from './loading.ts';
 import type { Command } from './command.ts';
 import { ProgressLine, visible, write, writeAnswer, type CliContext } from './terminal.ts';
 
@@ -26,7 +26,7 @@ export const ask: Command = {
   usage: 'ask FILE... "question" [--model M] [--mode MODE] [--keep] [--json]',
   summary: 'a question about documents',
   details: `  FILE                 PDF, text, Markdown, HTML, .docx or CSV; or a folder of such files
-${MODEL_HELP}  --mode MODE          passages (those that the question finds), whole (all of the text), windows (all of it, part
+${modelHelp('nano-text')}  --mode MODE          passages (those that the question finds), whole (all of the text), windows (all of it, part
                        by part) or auto (default: whole where it is short)
   --max-tokens N       most tokens of the answer
   --password P         of encrypted PDFs
@@ -53,7 +53,7 @@ ${MODEL_HELP}  --mode MODE          passages (those that the question finds), wh
     // Before the model: what is wrong with a file, such as a password, is said at once.
     const reading = new ProgressLine(context.errors);
     const documents = await read(files, args.text('password'), context, reading).finally(() => reading.clear());
-    await withModel(args, context, 'nano', async (model, progress) => {
+    await withModel(args, context, 'nano-text', async (model, progress) => {
       const searcher = new Searcher();
       for (const { hash, content } of documents) searcher.add(hash, content);
       const json = args.flag('json');

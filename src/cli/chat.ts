@@ -6,7 +6,7 @@ import { CHAT_HELP, completions, runCommand, type Chat } from './chat/commands.t
 import { Conversation, type Said } from './chat/conversation.ts';
 import { pipeEditor, TerminalEditor } from './chat/editor.ts';
 import { History } from './chat/history.ts';
-import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
+import { modelHelp, SAMPLING_HELP, withModel } from './loading.ts';
 import type { Command } from './command.ts';
 import { visible, write, type CliContext, type ProgressLine } from './terminal.ts';
 
@@ -14,7 +14,7 @@ import { visible, write, type CliContext, type ProgressLine } from './terminal.t
 export const chat: Command = {
   usage: 'chat [--model M] [--system T] [--no-thinking] [--no-history]',
   summary: 'a conversation in the terminal',
-  details: `${MODEL_HELP}  --system T           what the conversation begins with
+  details: `${modelHelp('nano')}  --system T           what the conversation begins with
   --no-thinking        models that think before they answer do not
   --no-history         keep nothing of what is typed for later conversations
 ${SAMPLING_HELP}

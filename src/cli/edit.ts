@@ -1,6 +1,6 @@
 import { Arguments, MODEL_OPTIONS, PAINT_OPTIONS, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
-import { MODEL_HELP, withModel } from './loading.ts';
+import { modelHelp, withModel } from './loading.ts';
 import { checkTargets, PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
 
 /** Changes a picture by an instruction. */
@@ -8,7 +8,7 @@ export const edit: Command = {
   usage: 'edit IMAGE "instruction" -o FILE.png [--size N] [--seed N] [--steps N] [--model M] [--json]',
   summary: 'a picture changed by an instruction',
   details: `  IMAGE                a path or a URL; its middle square is taken
-${PAINT_HELP}${MODEL_HELP}`,
+${PAINT_HELP}${modelHelp('nano')}`,
   async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...PAINT_OPTIONS });
     args.atMost(2);

@@ -1,6 +1,6 @@
 import { Arguments, MODEL_OPTIONS, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
-import { MODEL_HELP, withModel } from './loading.ts';
+import { modelHelp, withModel } from './loading.ts';
 import { readLines, write } from './terminal.ts';
 
 /** Prints the vectors of texts, one JSON object a line. */
@@ -8,7 +8,7 @@ export const embed: Command = {
   usage: 'embed --model M [--kind query|document] [--dimensions N] [TEXT...]',
   summary: 'vectors of texts, as lines of JSON',
   details: `  TEXT                 a text; without any, each line of standard input is one
-${MODEL_HELP}  --kind K             what the texts are for: query, or document (default)
+${modelHelp()}  --kind K             what the texts are for: query, or document (default)
   --dimensions N       the first N values of each vector, normalised again
 `,
   async run(argv, context) {

@@ -1,5 +1,5 @@
 import { Arguments, MODEL_OPTIONS, SAMPLING_OPTIONS, UsageError } from './arguments.ts';
-import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
+import { modelHelp, SAMPLING_HELP, withModel } from './loading.ts';
 import type { Command } from './command.ts';
 import { readAll, write, writeAnswer } from './terminal.ts';
 
@@ -7,7 +7,7 @@ import { readAll, write, writeAnswer } from './terminal.ts';
 export const generate: Command = {
   usage: 'generate --model M --prompt T [--raw] [--max-tokens N] [--json]',
   summary: 'answers a prompt, or continues it (--raw)',
-  details: `${MODEL_HELP}  --prompt T           the text ('-' reads it from standard input)
+  details: `${modelHelp()}  --prompt T           the text ('-' reads it from standard input)
   --raw                continues the text, without the model's chat template (the default for a model that has none)
   --chat               requires the chat template
   --stop S             ends the answer before S

@@ -14,7 +14,7 @@ const SHOWN = 8;
 export const inspect: Command = {
   usage: 'inspect FILE [--json]',
   summary: 'what a model file holds',
-  details: `  FILE     a path, a URL, hf:owner/repo/file.gguf, or nano (bundled)
+  details: `  FILE     a path, a URL, hf:owner/repo/file.gguf, nano or nano-text (bundled)
   --json   everything, long lists by their beginnings
 `,
   async run(argv, { place, platform, output }) {

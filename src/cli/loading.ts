@@ -3,7 +3,10 @@ import type { OctavoModel } from '../face/model.ts';
 import type { Arguments } from './arguments.ts';
 import { ProgressLine, type CliContext } from './terminal.ts';
 
-export const MODEL_HELP = `  --model M            a path, a URL, hf:owner/repo/file.gguf, or nano (bundled)
+/** `fallback`: the model of a command that needs none to be named. */
+export const modelHelp = (
+  fallback?: string,
+): string => `  --model M            a path, a URL, hf:owner/repo/file.gguf, nano or nano-text (bundled)${fallback === undefined ? '' : `; default ${fallback}`}
   --mmproj M           the vision part (mmproj) of a GGUF model: a path, a URL, or the name of a file beside it
   --device D           auto (default), wasm or webgpu
   --threads N          WASM threads

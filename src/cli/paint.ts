@@ -1,13 +1,13 @@
 import { Arguments, MODEL_OPTIONS, PAINT_OPTIONS, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
-import { MODEL_HELP, withModel } from './loading.ts';
+import { modelHelp, withModel } from './loading.ts';
 import { checkTargets, PAINT_HELP, paintingProgress, writePictures } from './pictures.ts';
 
 /** Paints a picture from words. */
 export const paint: Command = {
   usage: 'paint "words" -o FILE.png [--size N] [--seed N] [--steps N] [--model M] [--json]',
   summary: 'a picture from words',
-  details: `${PAINT_HELP}${MODEL_HELP}`,
+  details: `${PAINT_HELP}${modelHelp('nano')}`,
   async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...PAINT_OPTIONS });
     args.atMost(1);

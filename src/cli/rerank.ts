@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { FileError } from '../errors.ts';
 import { Arguments, MODEL_OPTIONS, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
-import { MODEL_HELP, withModel } from './loading.ts';
+import { modelHelp, withModel } from './loading.ts';
 import { readLines, visible, write, type CliContext } from './terminal.ts';
 
 /** Orders passages by how well they answer a query. */
@@ -10,7 +10,7 @@ export const rerank: Command = {
   usage: 'rerank --model M "query" [FILE] [--top N] [--json]',
   summary: 'passages in the order in which they answer a query',
   details: `  FILE                 a text of one passage a line; without it, lines of standard input
-${MODEL_HELP}  --top N              only the N best
+${modelHelp()}  --top N              only the N best
   --json               one line a passage: index (the number of its line, from 0), score, text
 `,
   async run(argv, context) {

@@ -1,6 +1,6 @@
 import { Arguments, MODEL_OPTIONS, SAMPLING_OPTIONS, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
-import { MODEL_HELP, SAMPLING_HELP, withModel } from './loading.ts';
+import { modelHelp, SAMPLING_HELP, withModel } from './loading.ts';
 import { printAnswer } from './answer.ts';
 
 /** Answers one question about one picture. */
@@ -8,7 +8,7 @@ export const see: Command = {
   usage: 'see IMAGE "question" [--model M] [--json]',
   summary: 'a question about a picture',
   details: `  IMAGE                a path or a URL: PNG, JPEG, WebP, GIF, AVIF
-${MODEL_HELP}${SAMPLING_HELP}  --json               one line: answer, tokens, time
+${modelHelp('nano')}${SAMPLING_HELP}  --json               one line: answer, tokens, time
 `,
   async run(argv, context) {
     const args = new Arguments(argv, { ...MODEL_OPTIONS, ...SAMPLING_OPTIONS, json: 'b' });

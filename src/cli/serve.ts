@@ -1,7 +1,7 @@
 import { createFetch } from '../openai/index.ts';
 import { Arguments, MODEL_OPTIONS, UsageError } from './arguments.ts';
 import { isLoopback, startServer } from './http-server.ts';
-import { MODEL_HELP, withModel } from './loading.ts';
+import { modelHelp, withModel } from './loading.ts';
 import type { Command } from './command.ts';
 import { visible, write } from './terminal.ts';
 
@@ -12,7 +12,7 @@ const MOST_PORT = 65_535;
 export const serve: Command = {
   usage: 'serve [--model M] [--port N] [--host H] [--token T] [--cors ORIGIN]',
   summary: "the model behind OpenAI's API, for other programs",
-  details: `${MODEL_HELP}  --port N             default ${DEFAULT_PORT}; 0 takes one that is free
+  details: `${modelHelp('nano')}  --port N             default ${DEFAULT_PORT}; 0 takes one that is free
   --host H             default 127.0.0.1: only this machine; others need --token
   --token T            what clients must send as their API key (also OCTAVO_TOKEN)
   --cors ORIGIN        pages of this origin may ask, such as https://example.org ('*': all); several are separated by commas

@@ -10,7 +10,7 @@ import { readAll, readLines, write, type CliContext } from './terminal.ts';
 export const tokenize: Command = {
   usage: 'tokenize --model M [--no-special] [--bos] [--jsonl] [--detokenize] < text',
   summary: 'text to token ids, and back',
-  details: `  --model M      a path, a URL, hf:owner/repo/file.gguf, or nano (bundled)
+  details: `  --model M      a path, a URL, hf:owner/repo/file.gguf, nano or nano-text (bundled)
   --no-special   special tokens in the text are plain text
   --bos          with BOS and EOS where the model asks for them
   --jsonl        one JSON string a line in, one array of ids a line out

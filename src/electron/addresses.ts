@@ -4,17 +4,18 @@
  *     octavo://app/<path>               the app's pages, the only origin that has the bridge
  *     octavo://files/<folder>/<path>    a file below a folder that the main process chose
  *     octavo://granted/<token>/<name>   one file that the main process granted, such as an opened document
- *     octavo://nano/nano.gguf           the bundled model, for engine processes
+ *     octavo://bundled/<name>.gguf      a model that the package brings, for engine processes
  *
  * Files have origins of their own, so that what stands in them never runs with the rights of the app's pages.
  */
+import type { BundledModel } from '../load/bundled.ts';
 
 export const SCHEME = 'octavo';
 export const APP_ORIGIN = `${SCHEME}://app`;
 /** The hosts of files that pages read from other origins. */
 export const FILE_HOSTS = ['files', 'granted'] as const;
 /** The hosts whose files engines read. */
-const ENGINE_HOSTS = [...FILE_HOSTS, 'app', 'nano'] as const;
+const ENGINE_HOSTS = [...FILE_HOSTS, 'app', 'bundled'] as const;
 export type FileHost = (typeof ENGINE_HOSTS)[number];
 
 /** Longest path of an address, and most names in it. */
@@ -77,4 +78,9 @@ export function parseFileAddress(address: string, windows: boolean): FileAddress
 
 export function fileAddress(host: FileHost, ...names: readonly string[]): string {
   return `${SCHEME}://${host}/${names.map(encodeURIComponent).join('/')}`;
+}
+
+/** The address of a model that the package brings. */
+export function bundledAddress({ name }: BundledModel): string {
+  return fileAddress('bundled', `${name}.gguf`);
 }

@@ -158,7 +158,7 @@ export class Desktop {
     const engineScript = script('electron-engine.js');
     this.#files = new Files(options.folders ?? {}, {
       pages: options.pages,
-      nano: join(engineScript, '../../models/nano/nano.gguf'),
+      package: join(engineScript, '../..'),
     });
     this.#models = new ModelStore(new FolderRecords(join(data, 'models')));
     this.#sessions = new SessionStore(new FolderShelf(join(data, 'sessions')));

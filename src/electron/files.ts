@@ -4,7 +4,8 @@ import { constants } from 'node:fs';
 import { open, realpath, stat, type FileHandle } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { InputError } from '../errors.ts';
-import { fileAddress, isPlainName, type FileAddress } from './addresses.ts';
+import { bundledFile, bundledModel } from '../load/bundled.ts';
+import { bundledAddress, fileAddress, isPlainName, type FileAddress } from './addresses.ts';
 
 export interface FoundFile {
   /** Without symbolic links. */
@@ -21,17 +22,16 @@ export class Files {
   readonly #folders = new Map<string, string>();
   /** Real paths by their tokens. */
   readonly #granted = new Map<string, string>();
-  readonly #nano: string | undefined;
-
+  readonly #package: string | undefined;
   readonly #pages: string | undefined;
 
-  /** `own`: the folder of the app's pages, and the path of the bundled model, which engines may read. */
+  /** `own`: the folder of the app's pages, and the package's folder, of which engines may read the bundled models. */
   constructor(
     folders: Readonly<Record<string, string>>,
-    own: { readonly pages?: string | undefined; readonly nano?: string | undefined } = {},
+    own: { readonly pages?: string | undefined; readonly package?: string | undefined } = {},
   ) {
     for (const [name, path] of Object.entries(folders)) this.add(name, path);
-    this.#nano = own.nano;
+    this.#package = own.package;
     this.#pages = own.pages;
   }
 
@@ -91,9 +91,12 @@ export class Files {
       }
       case 'app':
         return this.#pages === undefined ? undefined : findInside(this.#pages, names);
-      case 'nano':
-        if (this.#nano === undefined || names.length !== 1 || first !== 'nano.gguf') return undefined;
-        return { path: this.#nano, directory: false };
+      case 'bundled': {
+        const model = bundledModel(first.replace(/\.gguf$/, ''));
+        if (this.#package === undefined || model === undefined || fileAddress(host, ...names) !== bundledAddress(model))
+          return undefined;
+        return { path: join(this.#package, bundledFile(model)), directory: false };
+      }
       default:
         return host satisfies never;
     }

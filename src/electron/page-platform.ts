@@ -1,12 +1,11 @@
 /** What `Octavo` needs of a desktop program's page: the browser's platform, with the main process where there is one. */
 import type { FacePlatform } from '../face/octavo.ts';
+import { bundledModel } from '../load/bundled.ts';
 import type { Endpoint } from '../worker/protocol.ts';
+import { bundledAddress } from './addresses.ts';
 import { Lending } from './lending.ts';
 import type { PageBridge } from './page-bridge.ts';
 import { countingSaves, processEndpoint } from './page-engine.ts';
-
-/** The bundled model, for engines in processes. */
-const NANO = 'octavo://nano/nano.gguf';
 
 /** `find` returns the bridge, which is not there in a browser; `browser` is the platform of a page by itself. */
 export function createPagePlatform(find: () => PageBridge | undefined, browser: FacePlatform): FacePlatform {
@@ -30,7 +29,8 @@ export function createPagePlatform(find: () => PageBridge | undefined, browser: 
     },
     async input(input) {
       if (inProcess() === undefined) return browser.input(input);
-      return input === 'nano' ? NANO : lending.addresses(input);
+      const bundled = bundledModel(input);
+      return bundled === undefined ? lending.addresses(input) : bundledAddress(bundled);
     },
     async store() {
       const bridge = inProcess();

@@ -1,6 +1,7 @@
 /** `Octavo`, the entry point of the SDK. */
 import type { DocumentSource } from '../document/options.ts';
 import { DeviceError } from '../errors.ts';
+import { bundledModel } from '../load/bundled.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { LoadProgress } from '../load/model-file.ts';
 import type { ModelStore, SessionStore, StoredFile } from '../store/index.ts';
@@ -69,7 +70,7 @@ type KeptModels = Pick<ModelStore, 'list' | 'remove' | 'has'>;
 export interface FacePlatform<Store extends KeptModels = KeptModels> {
   /** Starts an engine, off this thread where possible. */
   startEngine(): Promise<Endpoint>;
-  /** Converts an input so that it can be sent to the engine; 'nano' becomes the location of the bundled model. */
+  /** Converts an input so that it can be sent to the engine; the name of a bundled model becomes its location. */
   input(input: ModelInput): Promise<ModelInput>;
   /** Decodes a picture; in Node with the files and decoders that are available. */
   readonly readPicture: ReadPicture;
@@ -107,7 +108,7 @@ export interface OctavoFace {
    */
   inspect(input: ModelInput, options?: InspectOptions): Promise<ModelReport>;
   /**
-   * Loads a model: 'nano' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path; or a list of a
+   * Loads a model: 'nano' or 'nano-text' (bundled), a URL, 'hf:owner/repo/file.gguf', a File, bytes, or in Node a path; or a list of a
    * model and its mmproj. The caller frees it by `destroy`. Downloads are verified, kept and resumed. Throws `FileError` for
    * a file that cannot be read, `ModelError` for one that this version cannot run, `StorageError` for the network and the
    * storage, `DeviceError` where no device can hold it, and the signal's reason on abort.
@@ -236,8 +237,10 @@ export function createFace(platform: FacePlatform): OctavoFace {
       const stored = await Promise.all(places.map(async (one) => store?.has(one) ?? false));
       const found = stored.includes(false) ? 'downloadable' : 'available';
       const sees = expectedInputs.some(({ type }) => type === 'image');
-      // The bundled model runs everywhere and sees; what is stored was loaded here; bytes would have to be copied.
-      const known = input === 'nano' || (found === 'available' && (places.length > 0 || isBytes(place)) && !sees);
+      // Bundled models run everywhere; what is stored was loaded here; bytes would have to be copied.
+      const bundled = bundledModel(input);
+      const known = found === 'available' && (places.length > 0 || isBytes(place)) && !sees;
+      if (bundled !== undefined) return sees && !bundled.sees ? 'unavailable' : found;
       return known || (await (await inspecting()).runsHere(platform, place, sees)) ? found : 'unavailable';
     },
 

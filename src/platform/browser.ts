@@ -1,25 +1,18 @@
 /** The platform of the page in browsers, web views and Electron's renderers. */
-import { InputError } from '../errors.ts';
 import type { FacePlatform } from '../face/octavo.ts';
+import { bundledFile, bundledModel, notInBundle, type BundledModel } from '../load/bundled.ts';
 import type { ModelInput } from '../load/index.ts';
 import { cloneable } from './input.ts';
 
 /**
- * Not a literal, so that bundlers do not include eight megabytes in every build. Apps that want the model import its
- * URL from `octavo/nano`.
+ * The URL of a bundled model, where the package is served unchanged. It is not a literal, so that bundlers do not include
+ * megabytes in every build; apps that want a bundled model import its URL from `octavo/<name>`.
  */
-const NANO = '../models/nano/nano.gguf';
-
-/** The bundled model, where the package is served unchanged. */
-function bundledModel(): string {
+function bundledUrl(model: BundledModel): string {
   const here = import.meta.url;
   if (!/^https?:.*\/dist\/index[^/]*\.js/.test(here))
-    throw new InputError(
-      'argument',
-      "'nano' is not part of this bundle: import { nano } from 'octavo/nano', and load(nano)",
-      { name: 'nano' },
-    );
-  return new URL(NANO, here).href;
+    throw notInBundle(model, `import its URL from 'octavo/${model.name}', and load that`);
+  return new URL(`../${bundledFile(model)}`, here).href;
 }
 
 /** Nothing is kept without IndexedDB. */
@@ -34,7 +27,8 @@ export function createBrowserFace(
   return {
     startEngine,
     input: async (input: ModelInput) => {
-      if (input === 'nano') return bundledModel();
+      const bundled = bundledModel(input);
+      if (bundled !== undefined) return bundledUrl(bundled);
       const given = await cloneable(input);
       // URLs are relative to the page, not to the worker. The engine refuses what is not a URL, and says why.
       const absolute = (address: string): string => {

@@ -1,8 +1,8 @@
 /** The platform of the caller's thread in Node 20 and later, and in Electron's main and utility processes. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { InputError } from '../errors.ts';
 import type { FacePlatform } from '../face/octavo.ts';
+import { bundledFile, bundledModel, notInBundle, type BundledModel } from '../load/bundled.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { ModelStore } from '../store/model-store.ts';
 import { FolderShelf } from '../store/folder-shelf.ts';
@@ -15,15 +15,12 @@ import { cloneable } from './input.ts';
 import { nodeFiles } from './node-files.ts';
 import { packageFolder, startNodeWorker } from './node-worker.ts';
 
-function bundledModel(): string {
+function bundledPath(model: BundledModel): string {
   const folder = packageFolder();
+  const file = bundledFile(model);
   if (folder === undefined)
-    throw new InputError(
-      'argument',
-      "'nano' is not part of this bundle: install the package octavo beside it, or load a copy of octavo/models/nano/nano.gguf by its path",
-      { name: 'nano' },
-    );
-  return join(folder, 'models', 'nano', 'nano.gguf');
+    throw notInBundle(model, `install the package octavo beside it, or load a copy of octavo/${file} by its path`);
+  return join(folder, file);
 }
 
 /** The engine runs in a worker thread. */
@@ -35,7 +32,8 @@ export function createNodeFace(): FacePlatform<ModelStore> {
       return nodeEndpoint(worker, () => void worker.terminate());
     },
     input: async (input: ModelInput) => {
-      if (input === 'nano') return bundledModel();
+      const bundled = bundledModel(input);
+      if (bundled !== undefined) return bundledPath(bundled);
       if (input instanceof URL && input.protocol === 'file:') return fileURLToPath(input);
       if (typeof input === 'string' && input.startsWith('file:')) return fileURLToPath(input);
       return cloneable(input);

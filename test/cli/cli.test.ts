@@ -221,6 +221,11 @@ describe('chat and ask', () => {
     expect((JSON.parse(output) as { answer: string }).answer).toHaveLength(4);
     const two = await octavo(['ask', folder, 'Which?', '--model', model, '--max-tokens', '2', ...WASM]);
     expect(two).toMatchObject({ code: 0, output: expect.stringMatching(/read: (the whole text|all|\d)/) });
+    // Nothing is bundled here, so its name is taken for a path.
+    expect(await octavo(['ask', document, 'Which?', ...WASM])).toMatchObject({
+      code: 1,
+      errors: expect.stringContaining('nano-text'),
+    });
     writeFileSync(document, Uint8Array.of(1, 0, 255));
     // Told before a model is looked for.
     expect(await octavo(['ask', document, 'Which?', '--model', 'no.gguf'])).toMatchObject({

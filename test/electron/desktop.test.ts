@@ -186,7 +186,9 @@ describe('engines', () => {
     expect(await answer(bytes)).toBe(text);
     const nano = await octavo.load('nano', { device: 'wasm' });
     expect(nano.capabilities.paint).toBe(true);
-    await Promise.all([lent.destroy(), bytes.destroy(), nano.destroy()]);
+    const reader = await octavo.load('nano-text', { device: 'wasm' });
+    expect(reader.capabilities.paint).toBe(false);
+    await Promise.all([lent.destroy(), bytes.destroy(), nano.destroy(), reader.destroy()]);
     await until(() => electron.children.every(({ pid }) => pid === undefined || !alive(pid)));
   });
 

@@ -15,8 +15,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isPlainName, namesOf, parseFileAddress } from '../../src/electron/addresses.ts';
+import { bundledAddress, isPlainName, namesOf, parseFileAddress } from '../../src/electron/addresses.ts';
 import { Files, openFound } from '../../src/electron/files.ts';
+import { bundledModel } from '../../src/load/bundled.ts';
 import { rangeOf } from '../../src/electron/ranges.ts';
 import { createHandler, pagePolicy } from '../../src/electron/serve.ts';
 
@@ -24,7 +25,7 @@ const PAGE_POLICY = pagePolicy();
 const folder = mkdtempSync(join(tmpdir(), 'octavo-serve-'));
 const models = join(folder, 'models');
 const content = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 251));
-const files = new Files({ models }, { pages: join(folder, 'pages'), nano: join(folder, 'nano.gguf') });
+const files = new Files({ models }, { pages: join(folder, 'pages'), package: join(folder, 'package') });
 const handle = createHandler({
   pages: join(folder, 'pages'),
   files,
@@ -41,7 +42,6 @@ beforeAll(() => {
   mkdirSync(join(models, '.hidden'));
   mkdirSync(join(folder, 'pages/assets'), { recursive: true });
   writeFileSync(join(folder, 'secret.txt'), 'secret');
-  writeFileSync(join(folder, 'nano.gguf'), 'nano');
   writeFileSync(join(models, 'deep/er.gguf'), content);
   writeFileSync(join(models, '.hidden/key'), 'key');
   writeFileSync(join(models, 'evil.html'), '<script>alert(1)</script>');
@@ -223,6 +223,18 @@ describe('files', () => {
   });
 });
 
+test('engines find the bundled models by their addresses, and nothing else of the package', async () => {
+  const find = async (address: string): Promise<string | undefined> =>
+    (await files.find(parseFileAddress(address, false)!))?.path;
+  for (const name of ['nano', 'nano-text']) {
+    const address = bundledAddress(bundledModel(name)!);
+    expect(address).toBe(`octavo://bundled/${name}.gguf`);
+    expect(await find(address)).toBe(join(folder, `package/models/${name}/${name}.gguf`));
+  }
+  for (const path of ['nano', 'other.gguf', 'nano/nano.gguf', 'package.json', 'nano.gguf/nano.gguf'])
+    expect(await find(`octavo://bundled/${path}`)).toBeUndefined();
+});
+
 describe('nothing outside of the folders', () => {
   test.each([
     'octavo://files/models/../secret.txt',
@@ -262,8 +274,8 @@ describe('nothing outside of the folders', () => {
     'octavo://user@files/models/deep/er.gguf',
     'octavo://files.evil/models/deep/er.gguf',
     'octavo://elsewhere/models/deep/er.gguf',
-    'octavo://nano/nano.gguf',
-    'octavo://nano/other.gguf',
+    'octavo://bundled/nano.gguf',
+    'octavo://bundled/other.gguf',
     'octavo://granted/00000000-0000-0000-0000-000000000000/er.gguf',
     'octavo:files/models/deep/er.gguf',
     'file:///etc/passwd',

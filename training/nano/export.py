@@ -1,6 +1,7 @@
 """Write a checkpoint as GGUF: the UniPic graph of docs/unipic-format.md, or the text half alone, and read it back.
 
     python export.py --checkpoint ../runs/joint/last.pt --out ../../models/nano/nano.gguf
+    python export.py --checkpoint ../../models/nano/nano.gguf --text-only --out ../../models/nano-text/nano-text.gguf
 
 Matrices in Q8_0 where 32 divides their columns, else F16; norms, biases and tables of positions in F32;
 tokenizer and chat template inside. A joint checkpoint is written with its averaged weights.
@@ -153,9 +154,9 @@ def describe_pictures(out: gguf.GGUFWriter, c: PictureConfig, tower: TowerConfig
 def write(state: dict[str, Tensor], text: Config, picture: PictureConfig | None, path: Path, tower: TowerConfig | None = None, tokenizer: str | None = None) -> None:
     """`picture` None: `state` is the text half alone, a file of architecture qwen2. `tokenizer`: a tokenizer.json other than the committed one."""
     out = gguf.GGUFWriter(path, "unipic" if picture else "qwen2")
-    out.add_name("nano")
+    out.add_name("nano" if picture else "nano-text")
     out.add_description("Octavo's own small model: sees, paints and edits pictures of a small world, answers questions about documents"
-                        if picture else "Octavo's own small model, text half: questions about documents, answered in the document's words")
+                        if picture else "Octavo's own small model for documents: questions, answered in the document's words")
     out.add_license("Apache-2.0")
     out.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     out.add_quantization_version(gguf.GGML_QUANT_VERSION)
@@ -206,11 +207,24 @@ def load(path: Path) -> UniPic:
     return model.eval()
 
 
+def text_half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The language model's weights, under Nano's names, of weights of UniPic or of Nano."""
+    own = {name.removeprefix("lm."): t for name, t in state.items()}
+    return {name: t for name, t in own.items() if name.startswith(("embed_tokens.", "layers.", "norm."))}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of training; with --text-only also a GGUF written here, with the committed tokenizer")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--text-only", action="store_true", help="the language model alone, a file of architecture qwen2")
     args = parser.parse_args()
+    if args.text_only:
+        whole = {"model": read(args.checkpoint)} if args.checkpoint.suffix == ".gguf" else torch.load(args.checkpoint, weights_only=True, map_location="cpu")
+        state = text_half(averaged(whole))
+        write(state, Config(vocab_size=len(state["embed_tokens.weight"]), num_hidden_layers=layers_of(state, "layers.")), None, args.out, tokenizer=whole.get("tokenizer"))
+        print(args.out, args.out.stat().st_size, "bytes")
+        return
     checkpoint = torch.load(args.checkpoint, weights_only=True, map_location="cpu")
     picture = PictureConfig(**checkpoint["picture"]) if "picture" in checkpoint else None
     tower = TowerConfig(**checkpoint["tower"]) if checkpoint.get("tower") else None

@@ -1,11 +1,17 @@
 /** Models that the applications offer: files that are known to work, with what they take. */
-export type Ability = 'text' | 'see' | 'paint';
+import { nano } from 'octavo/nano';
+import { nanoText } from 'octavo/nano-text';
+
+/** `documents` is of a model that was made to answer about them, and does little else. */
+export type Ability = 'text' | 'documents' | 'see' | 'paint';
 
 export interface CatalogueEntry {
   readonly id: string;
   readonly title: string;
-  /** What `Octavo.load` takes; undefined for nano, whose address its package gives. */
-  readonly source: string | undefined;
+  /** What `Octavo.load` takes. */
+  readonly source: string;
+  /** Whether its file is one of the application's own. */
+  readonly part?: true;
   /** Of the download. */
   readonly bytes: number;
   /** Key/value cache of one token, in bytes at 16 bits: layers x heads of keys and values x their width x 4. */
@@ -14,22 +20,36 @@ export interface CatalogueEntry {
   readonly licence: string;
   readonly abilities: readonly Ability[];
   /** A key of the texts of the manager: for whom it is. */
-  readonly note: 'noteNano' | 'noteSmall' | 'noteGeneral' | 'noteCoder';
+  readonly note: 'noteNano' | 'noteNanoText' | 'noteSmall' | 'noteGeneral' | 'noteCoder';
 }
 
 export const NANO = 'nano';
+export const NANO_TEXT = 'nano-text';
 
 export const CATALOGUE: readonly CatalogueEntry[] = [
   {
     id: NANO,
     title: 'nano',
-    source: undefined,
+    source: nano,
+    part: true,
     bytes: 7_950_000,
     bytesPerToken: 4 * 2 * 64 * 4,
     window: 4096,
     licence: 'Apache-2.0',
     abilities: ['text', 'see', 'paint'],
     note: 'noteNano',
+  },
+  {
+    id: NANO_TEXT,
+    title: 'nano-text',
+    source: nanoText,
+    part: true,
+    bytes: 3_930_000,
+    bytesPerToken: 4 * 2 * 64 * 4,
+    window: 4096,
+    licence: 'Apache-2.0',
+    abilities: ['documents'],
+    note: 'noteNanoText',
   },
   {
     id: 'smollm2-135m',

@@ -1,5 +1,4 @@
 /** Which model is wanted, as a short string that settings can keep: the id of one in the catalogue, an address, or a file of the user's own that was kept. */
-import { nano } from 'octavo/nano';
 import type { ModelInput } from 'octavo';
 import { CATALOGUE, NANO, type CatalogueEntry } from './catalogue.ts';
 import { ownFile } from './own-files.ts';
@@ -53,15 +52,15 @@ export function titleOf(choice: ModelChoice): string {
   }
 }
 
-/** Whether it is one of the application's own files: nano. */
+/** Whether it is one of the application's own files: nano or nano-text. */
 export function isPart(choice: ModelChoice): boolean {
-  return choice.kind === 'catalogue' && choice.entry.source === undefined;
+  return choice.kind === 'catalogue' && choice.entry.part === true;
 }
 
 /** The address under which the package keeps it; undefined for files of the user's own. */
 export function addressOf(choice: ModelChoice): string | undefined {
   if (choice.kind === 'own') return undefined;
-  return choice.kind === 'address' ? choice.address : (choice.entry.source ?? nano);
+  return choice.kind === 'address' ? choice.address : choice.entry.source;
 }
 
 /** What `Octavo.load` takes; undefined for a file of the user's own that is not there any more. */

@@ -12,7 +12,7 @@ import { icon } from '../icons.ts';
 import { common } from '../messages.ts';
 import { problemView } from '../problem.ts';
 import { toast } from '../toasts.ts';
-import { CATALOGUE, memoryOf, NANO, type Ability, type CatalogueEntry } from './catalogue.ts';
+import { CATALOGUE, memoryOf, type Ability, type CatalogueEntry } from './catalogue.ts';
 import { addressOf, keyOf, titleOf, type ModelChoice } from './choice.ts';
 import type { ModelHolder } from './holder.ts';
 import { progressView } from './progress.ts';
@@ -150,7 +150,7 @@ export class ModelManager extends Part {
     const used = now !== undefined && keyOf(now) === entry.id;
     const busy = loading !== undefined && keyOf(loading.choice) === entry.id;
     const here = this.kept.has(entry.id);
-    const away = !here && !online.value && entry.id !== NANO;
+    const away = !here && !online.value && entry.part !== true;
     return html`<li class="card ${used ? 'chosen' : ''}">
       <div class="grow">
         <p class="card-title">${entry.title}</p>

@@ -1,7 +1,6 @@
 /** What of models is kept on the device: downloads of the package, and files of the user's own. */
 import { Octavo, type StoredFile } from 'octavo';
-import { nano } from 'octavo/nano';
-import { NANO } from './catalogue.ts';
+import { CATALOGUE } from './catalogue.ts';
 import { addressOf, type ModelChoice } from './choice.ts';
 import { ownModels, removeOwn } from './own-files.ts';
 
@@ -23,7 +22,12 @@ export async function storedModels(): Promise<readonly StoredModel[]> {
     const before = models.get(model);
     models.set(model, {
       key: model,
-      title: before?.title ?? (url === nano ? NANO : (name.split(/[/?#]/).findLast((part) => part !== '') ?? name)),
+      // The file of a part has a name of the build.
+      title:
+        before?.title ??
+        CATALOGUE.find(({ part, source }) => part === true && source === url)?.title ??
+        name.split(/[/?#]/).findLast((piece) => piece !== '') ??
+        name,
       kind: 'download',
       bytes: (before?.bytes ?? 0) + (complete ? (size ?? received) : received),
       complete: complete && (before?.complete ?? true),

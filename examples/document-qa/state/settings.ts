@@ -1,11 +1,12 @@
 /** What users can set. */
+import { NANO_TEXT } from '../../common/models/catalogue.ts';
 import { amount, flag, oneOf, Settings, text } from '../../common/settings.ts';
 
 export const settings = new Settings('document-qa', {
   language: oneOf('auto', 'en', 'de'),
   theme: oneOf('auto', 'light', 'dark'),
   /** The key of a `ModelChoice`. */
-  model: text('nano'),
+  model: text(NANO_TEXT),
   device: oneOf('auto', 'wasm', 'webgpu'),
   /** Tokens of a context; 0: what the model was made for. */
   context: amount(0, 0, 1_000_000),

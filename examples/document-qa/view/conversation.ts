@@ -7,8 +7,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { define } from '../../common/element.ts';
 import { icon } from '../../common/icons.ts';
-import { NANO } from '../../common/models/catalogue.ts';
-import { keyOf } from '../../common/models/choice.ts';
+import { isPart, titleOf } from '../../common/models/choice.ts';
 import type { Observable } from '../../common/observable.ts';
 import { problemView } from '../../common/problem.ts';
 import { toast } from '../../common/toasts.ts';
@@ -209,7 +208,7 @@ class Conversation extends WorkspacePart {
     </div>`;
   }
 
-  /** nano answers about the sample, and little else. */
+  /** What comes with the application answers about the sample, and little else. */
   #trying(entry: LibraryEntry | undefined): TemplateResult | typeof nothing {
     const { choice } = this.workspace.models.state.value;
     if (
@@ -217,11 +216,11 @@ class Conversation extends WorkspacePart {
       entry.name === SAMPLE ||
       entry.characters === 0 ||
       choice === undefined ||
-      keyOf(choice) !== NANO
+      !isPart(choice)
     )
       return nothing;
     return html`<div class="notice">
-      <p class="grow">${t('nanoHint')}</p>
+      <p class="grow">${t('nanoHint', { model: titleOf(choice) })}</p>
       <button class="button" @click=${() => this.send('show-models')}>${t('chooseModel')}</button>
     </div>`;
   }

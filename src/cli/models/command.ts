@@ -11,8 +11,8 @@ import { reportText } from './report-text.ts';
 export const models: Command = {
   usage: 'models [FILE | list | remove NAME...] [--json]',
   summary: 'recommended models, those kept here, and what a file is',
-  details: `  FILE             a path, a URL, hf:owner/repo/file.gguf, or nano: says from its header alone what it is, how much
-                   memory it needs, and whether it runs here
+  details: `  FILE             a path, a URL, hf:owner/repo/file.gguf, nano or nano-text: says from its header alone
+                   what it is, how much memory it needs, and whether it runs here
   list             only the models that are kept on this machine
   remove NAME...   removes kept models: a name as list shows it, or the address it came from
   --all            with remove: every model

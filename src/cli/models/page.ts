@@ -43,6 +43,7 @@ export function recommendedLines(): string[] {
 
 const HEADS: Readonly<Record<(typeof PURPOSES)[number], string>> = {
   chat: 'Conversation',
+  documents: 'Documents (those for conversations answer about them, too)',
   see: 'Pictures',
   embed: 'Embedding',
   rerank: 'Re-ranking',

@@ -7,7 +7,7 @@
 /** How a model was tested: with these weights; its architecture against PyTorch with small random weights; or its shape only. */
 export type Tested = 'weights' | 'parity' | 'shape';
 
-export const PURPOSES = ['chat', 'see', 'embed', 'rerank', 'paint'] as const;
+export const PURPOSES = ['chat', 'documents', 'see', 'embed', 'rerank', 'paint'] as const;
 
 export interface Recommended {
   readonly title: string;
@@ -380,6 +380,22 @@ export const RECOMMENDED: readonly Recommended[] = [
     good: 'orders passages by a question, in many languages',
     licence: 'Apache-2.0',
     tested: 'parity',
+  },
+  {
+    title: 'nano-text',
+    purpose: 'documents',
+    input: 'nano-text',
+    architecture: 'qwen2',
+    bytes: 4_000_000,
+    approximate: true,
+    loaded: true,
+    quantization: 'Q8_0',
+    window: 4096,
+    context: [4, 2, 64],
+    good: 'trying documents without a download: it answers with the words of short English texts',
+    licence: 'Apache-2.0',
+    tested: 'weights',
+    note: 'bundled',
   },
   {
     title: 'nano',

@@ -296,7 +296,7 @@ describe('document QA in Chromium', () => {
     // The model is removed under the open document: the question says so, and the next one is answered.
     await page.keyboard.press('Escape');
     await page.click('.model-button');
-    await page.click('[aria-label="Remove: nano"]');
+    await page.click('[aria-label="Remove: nano-text"]');
     await page.waitForSelector('dialog.small[open]:has-text("in use now")');
     await look(page, 'models');
     await page.click('dialog.small[open] .danger');
@@ -307,7 +307,7 @@ describe('document QA in Chromium', () => {
     await page.waitForSelector('.exchange .meta:has-text("No model is loaded")');
     await look(page, 'no-model');
     await page.click('.exchange >> text=Choose a model');
-    await page.click('.card:has-text("nano") .button');
+    await page.click('.card:has-text("nano-text") .button');
     await page.waitForSelector('.model-button[data-state=ready]', { state: 'attached' });
     await page.keyboard.press('Escape');
     expect(await ask(page, 'What is the code of the south gate now?')).toMatch(/^2024/);

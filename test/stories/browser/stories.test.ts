@@ -31,6 +31,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'octavo-models-'));
   mkdirSync(folder, { recursive: true });
   symlinkSync(NANO, join(folder, 'nano.gguf'));
+  symlinkSync(root('models/nano-text'), join(folder, 'nano-text'));
   if (existsSync(STORIES)) symlinkSync(STORIES, join(folder, 'stories.gguf'));
   server = await serve({
     mounts: {
@@ -148,6 +149,33 @@ describe('in Chromium', () => {
       await browser.close();
     }
   }, 240_000);
+
+  test('nano-text is loaded by its name, and answers', async () => {
+    if (!available) return;
+    const browser = await openBrowser();
+    const errors: string[] = [];
+    try {
+      const page = await open(browser.context, errors);
+      const found = await page.evaluate(async () => {
+        const { Octavo } = globalThis;
+        const expectedInputs = [{ type: 'image' as const }];
+        const before = [
+          await Octavo.availability('nano-text'),
+          await Octavo.availability('nano-text', { expectedInputs }),
+        ];
+        const model = await Octavo.load('nano-text', { device: 'wasm' });
+        const session = await model.createSession({ temperature: 0 });
+        const answer = await session.prompt('The code of the gate is B4X9.\n\nWhat is the code of the gate?');
+        const { see, paint } = model.capabilities;
+        await model.destroy();
+        return { before, answer: answer.trim(), see, paint };
+      });
+      expect(found).toEqual({ before: ['downloadable', 'unavailable'], answer: 'B4X9', see: false, paint: false });
+      expect(errors).toEqual([]);
+    } finally {
+      await browser.close();
+    }
+  }, 120_000);
 
   test("every WASM build and WebGPU continue alike; nothing but the page's own origin is asked", async () => {
     if (!available) return;

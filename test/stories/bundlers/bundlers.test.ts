@@ -178,6 +178,8 @@ test('the types are complete: checked with skipLibCheck off', async () => {
     join(folder, 'app.ts'),
     `import { Octavo } from 'octavo';
      import { nano } from 'octavo/nano';
+     import { nanoText } from 'octavo/nano-text';
+     export const models: readonly string[] = [nano, nanoText];
      export const answer = async (): Promise<string> => (await (await Octavo.load(nano)).createSession()).prompt('Hello');`,
   );
   const compilerOptions = {
@@ -236,15 +238,19 @@ describe('in Node, from a bundle in a folder without the package', () => {
     120_000,
   );
 
-  test('require("octavo")', async () => {
-    const { stdout } = await run(
-      process.execPath,
-      [
-        '-e',
-        `require('octavo').Octavo.load('nano').then((model) => model.complete('a', { maxTokens: 1 }).then(({ text }) => (console.log(typeof text), model.destroy())))`,
-      ],
-      { cwd: workspace, env: { ...process.env, NODE_OPTIONS: '' } },
-    );
-    expect(stdout.trim()).toBe('string');
-  }, 60_000);
+  test.each(['nano', 'nano-text'])(
+    'require("octavo") and %s',
+    async (name) => {
+      const { stdout } = await run(
+        process.execPath,
+        [
+          '-e',
+          `require('octavo').Octavo.load('${name}').then((model) => model.complete('a', { maxTokens: 1 }).then(({ text }) => (console.log(typeof text), model.destroy())))`,
+        ],
+        { cwd: workspace, env: { ...process.env, NODE_OPTIONS: '' } },
+      );
+      expect(stdout.trim()).toBe('string');
+    },
+    60_000,
+  );
 });
