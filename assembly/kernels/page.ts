@@ -195,8 +195,8 @@ export function soften(s: usize, count: usize, o: usize, d: usize, highest: usiz
 }
 
 /**
- * `gather` for six rows, eight channels at a time. When there are only five, what lies behind them is read, and not
- * written.
+ * `gather` for six rows, eight channels at a time, on relaxed builds: without their multiply-add the products would need
+ * one register more than there are. When there are only five rows, what lies behind them is read, and not written.
  */
 function gatherSix(o: usize, s: usize, v: usize, rows: usize, count: usize, bytes: usize): void {
   const o1 = o + bytes;
@@ -259,14 +259,14 @@ function gatherSix(o: usize, s: usize, v: usize, rows: usize, count: usize, byte
 }
 
 /**
- * Computes o [rows][d] += s [rows][32] times v [count][d], six rows by eight channels at a time, and the last rows two
- * by sixteen channels.
+ * Computes o [rows][d] += s [rows][32] times v [count][d], six rows by eight channels at a time on relaxed builds, and
+ * all others two by sixteen channels.
  */
 export function gather(o: usize, s: usize, v: usize, rows: usize, count: usize, d: usize): void {
   const bytes = d << 2;
   let row: usize = 0;
   if (ASC_FEATURE_SIMD && (d & 3) == 0) {
-    if ((d & 7) == 0) {
+    if (ASC_FEATURE_RELAXED_SIMD && (d & 7) == 0) {
       for (; row + 5 <= rows; row += 6) {
         gatherSix(o + row * bytes, s + ((row * PAGE_TOKENS) << 2), v, rows - row, count, bytes);
       }

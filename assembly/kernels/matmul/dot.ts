@@ -64,12 +64,12 @@ export function odd(x: usize, evens: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? evens : v128.load32_splat(x, 4);
 }
 
-/** acc + w . x, where w holds unsigned bytes. */
+/** acc + w . x, where w holds unsigned bytes; `low` has 255 in every i16, for plain SIMD builds. */
 @inline
-export function dotVector(acc: v128, w: v128, x: v128, xOdd: v128): v128 {
+export function dotVector(acc: v128, w: v128, x: v128, xOdd: v128, low: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, acc);
   return i32x4.add(
-    acc, i32x4.add(i32x4.dot_i16x8_s(i16x8.shr_u(i16x8.shl(w, 8), 8), x), i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), xOdd)),
+    acc, i32x4.add(i32x4.dot_i16x8_s(v128.and(w, low), x), i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), xOdd)),
   );
 }
 

@@ -53,6 +53,7 @@ function finish(format: i32, sum: usize, acc: v128, scale: v128, minimum: v128, 
 @inline
 function nibbles(
   format: i32, acc: v128, both: v128, x: v128, xOdd: v128, y: v128, yOdd: v128, bits: v128, m: v128, bit: v128,
+  evens: v128,
 ): v128 {
   let low = v128.and(both, m);
   let high = v128.and(i16x8.shr_u(both, 4), m);
@@ -66,7 +67,7 @@ function nibbles(
     const b = i32x4.add(i32x4.dot_i16x8_s(lowOdd, xOdd), i32x4.dot_i16x8_s(i16x8.shr_u(both, 12), yOdd));
     return i32x4.add(acc, i32x4.add(a, b));
   }
-  return dotVector(dotVector(acc, low, x, xOdd), high, y, yOdd);
+  return dotVector(dotVector(acc, low, x, xOdd, evens), high, y, yOdd, evens);
 }
 
 /** Returns a negated sum of the record, which is in pairs (activations.ts), in 32 bits. */
@@ -78,7 +79,8 @@ function total(pairs: v128): v128 {
 /** Adds a block to the sums of a tile, for the formats with nibbles and one scale for 32 values. */
 @inline
 function nibbleBlock(
-  format: i32, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, mask: v128, power: v128,
+  format: i32, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, evens: v128, mask: v128,
+  power: v128,
 ): void {
   let a0 = isAffine(format) ? i32x4.splat(0) : i32x4.shl(total(v128.load32_splat(x, NEGATED)), offsetShift(format));
   let a1 = a0;
@@ -105,10 +107,10 @@ function nibbleBlock(
     const lowOdd = odd(k, low);
     const high = v128.load32_splat(k, HIGH);
     const highOdd = ASC_FEATURE_RELAXED_SIMD ? high : v128.load32_splat(k, HIGH + 4);
-    a0 = nibbles(format, a0, v128.load(w), low, lowOdd, high, highOdd, b0, m, bit);
-    a1 = nibbles(format, a1, v128.load(w, 16), low, lowOdd, high, highOdd, b1, m, bit);
-    a2 = nibbles(format, a2, v128.load(w, 32), low, lowOdd, high, highOdd, b2, m, bit);
-    a3 = nibbles(format, a3, v128.load(w, 48), low, lowOdd, high, highOdd, b3, m, bit);
+    a0 = nibbles(format, a0, v128.load(w), low, lowOdd, high, highOdd, b0, m, bit, evens);
+    a1 = nibbles(format, a1, v128.load(w, 16), low, lowOdd, high, highOdd, b1, m, bit, evens);
+    a2 = nibbles(format, a2, v128.load(w, 32), low, lowOdd, high, highOdd, b2, m, bit, evens);
+    a3 = nibbles(format, a3, v128.load(w, 48), low, lowOdd, high, highOdd, b3, m, bit, evens);
     if (hasBits(format)) {
       b0 = i16x8.shr_u(b0, 1);
       b1 = i16x8.shr_u(b1, 1);
@@ -127,8 +129,8 @@ export function finishNibbles(
   format: i32, sums: usize, a0: v128, a1: v128, a2: v128, a3: v128, block: usize, factors: usize, x: usize, mask: v128,
   power: v128,
 ): void {
-  const s = v128.load(block);
-  const t = v128.load(block, 16);
+  const s = isK(format) ? v128.load(block) : a0;
+  const t = isK(format) ? v128.load(block, 16) : a0;
   nibbleFinish(format, sums, a0, block, s, t, factors, 0, x, mask, power);
   nibbleFinish(format, sums + 16, a1, block, s, t, factors, 1, x, mask, power);
   nibbleFinish(format, sums + 32, a2, block, s, t, factors, 2, x, mask, power);
@@ -158,10 +160,10 @@ function nibbleFinish(
 
 /** acc + q times k-group g of the record at x. */
 @inline
-function step(acc: v128, q: v128, x: usize, g: i32): v128 {
+function step(acc: v128, q: v128, x: usize, g: i32, evens: v128): v128 {
   const at = x + <usize>g * GROUP;
   const k = even(at);
-  return dotVector(acc, q, k, odd(at, k));
+  return dotVector(acc, q, k, odd(at, k), evens);
 }
 
 @inline
@@ -178,13 +180,14 @@ export function pairsQuant(
 @inline
 function pairs16(
   format: i32, start: v128, block: usize, x: usize, e: i32, m: v128, bit: v128, pair: v128,
+  evens: v128,
 ): v128 {
   const four = vector(block + pairsAt(format), e * 4);
   const bits = hasBits(format) ? v128.load(block + bitsAt(format)) : start;
-  let a = step(start, pairsQuant(format, block, e, 0, four, bits, m, bit, pair), x, 4 * e);
-  a = step(a, pairsQuant(format, block, e, 1, four, bits, m, bit, pair), x, 4 * e + 1);
-  let b = step(i32x4.splat(0), pairsQuant(format, block, e, 2, four, bits, m, bit, pair), x, 4 * e + 2);
-  b = step(b, pairsQuant(format, block, e, 3, four, bits, m, bit, pair), x, 4 * e + 3);
+  let a = step(start, pairsQuant(format, block, e, 0, four, bits, m, bit, pair), x, 4 * e, evens);
+  a = step(a, pairsQuant(format, block, e, 1, four, bits, m, bit, pair), x, 4 * e + 1, evens);
+  let b = step(i32x4.splat(0), pairsQuant(format, block, e, 2, four, bits, m, bit, pair), x, 4 * e + 2, evens);
+  b = step(b, pairsQuant(format, block, e, 3, four, bits, m, bit, pair), x, 4 * e + 3, evens);
   return i32x4.add(a, b);
 }
 
@@ -222,15 +225,16 @@ export function finishHalves(
 @inline
 function pairBlock(
   format: i32, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, pair: v128,
+  evens: v128,
 ): void {
   let s = v128.load(block);
   let t = v128.load(block, 16);
   for (const end = sums + SUMS; sums < end; sums += 16, block += 16, factors += 16) {
     const none = i32x4.splat(0);
     const low = isAffine(format) ? none : i32x4.shl(total(v128.load32_splat(x, NEGATED_LOW)), offsetShift(format));
-    const a = pairs16(format, low, block, x, 0, m, bit, pair);
+    const a = pairs16(format, low, block, x, 0, m, bit, pair, evens);
     const high = isAffine(format) ? none : i32x4.shl(total(v128.load32_splat(x, NEGATED_HIGH)), offsetShift(format));
-    const c = pairs16(format, high, block, x, 1, m, bit, pair);
+    const c = pairs16(format, high, block, x, 1, m, bit, pair, evens);
     finishHalves(format, sums, a, c, s, t, factors, x);
     s = i32x4.shr_u(s, 8);
     t = i32x4.shr_u(t, 8);
@@ -260,6 +264,7 @@ function tiles(
   const m = wide ? i16x8.splat(<i16>(zero + 15)) : bytes(zero, 15);
   const bit = bytes(zero, hasNibbles(format) ? 16 : 4);
   const pair = bytes(zero, hasNibbles(format) ? 48 : 3);
+  const evens = i16x8.splat(<i16>(zero + 255));
   const mask = halfMask(zero);
   const power = halfPower(zero);
   const step = blockBytes(format);
@@ -273,8 +278,8 @@ function tiles(
     let at = block;
     let from = factors;
     for (let s = sums; s < end; s += SUMS, at += stride) {
-      if (isPer16(format)) pairBlock(format, s, at, from, x, m, bit, pair);
-      else nibbleBlock(format, s, at, from, x, m, bit, mask, power);
+      if (isPer16(format)) pairBlock(format, s, at, from, x, m, bit, pair, evens);
+      else nibbleBlock(format, s, at, from, x, m, bit, evens, mask, power);
       if (isK(format)) from += FACTORS;
     }
   }
@@ -333,10 +338,10 @@ function tilesOfBytes(
           a2 = signedStep(a2, v128.load(w, 32), k, o, negative, magnitude);
           a3 = signedStep(a3, v128.load(w, 48), k, o, negative, magnitude);
         } else {
-          a0 = dotVector(a0, v128.xor(v128.load(w), flip), k, o);
-          a1 = dotVector(a1, v128.xor(v128.load(w, 16), flip), k, o);
-          a2 = dotVector(a2, v128.xor(v128.load(w, 32), flip), k, o);
-          a3 = dotVector(a3, v128.xor(v128.load(w, 48), flip), k, o);
+          a0 = dotVector(a0, v128.xor(v128.load(w), flip), k, o, k);
+          a1 = dotVector(a1, v128.xor(v128.load(w, 16), flip), k, o, k);
+          a2 = dotVector(a2, v128.xor(v128.load(w, 32), flip), k, o, k);
+          a3 = dotVector(a3, v128.xor(v128.load(w, 48), flip), k, o, k);
         }
       }
       finish(FORMAT_Q8_0, s, a0, halves(at), a0, x);

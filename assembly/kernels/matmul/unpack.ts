@@ -7,7 +7,7 @@ import {
   FORMAT_Q8_0, isAffine, isK, isPer16,
 } from './layout';
 import { CHUNK } from './activations';
-import { halves, highScales, quants, scales } from './vectors';
+import { halves, highScales, quants, scales, unknownZero } from './vectors';
 
 export const WIDE = !ASC_FEATURE_RELAXED_SIMD;
 export const HALFWAY: usize = CHUNK * 64;
@@ -16,25 +16,25 @@ export const MINIMA: usize = SCALES + 128;
 export const QUANTS: usize = MINIMA + 128;
 /** Bytes of 16 k in QUANTS. */
 export const HALF: usize = WIDE ? 512 : 256;
-export const SIGNS: usize = QUANTS + 2 * HALF;
-export const GEMM_SCRATCH: usize = SIGNS + 512;
+/** All builds keep quants of 16 bits, relaxed ones those of Q8_0 where only 0..127 is safe in the dot. */
+export const GEMM_SCRATCH: usize = QUANTS + 1024;
 
 /** Stores the quants of k-group g of one row group: `w` holds them as bytes, unsigned except those of Q8_0. */
 @inline
-function put(format: i32, to: usize, g: usize, w: v128, flip: v128): void {
+function put(format: i32, to: usize, g: usize, w: v128, flip: v128, low: v128): void {
   if (!WIDE) {
     v128.store(to + g * 64, format == FORMAT_Q8_0 ? v128.xor(w, flip) : w, QUANTS);
     return;
   }
-  const even = i16x8.shl(w, 8);
   const isSigned = format == FORMAT_Q8_0;
-  v128.store(to + g * 128, isSigned ? i16x8.shr_s(even, 8) : i16x8.shr_u(even, 8), QUANTS);
+  v128.store(to + g * 128, isSigned ? i16x8.shr_s(i16x8.shl(w, 8), 8) : v128.and(w, low), QUANTS);
   v128.store(to + g * 128, isSigned ? i16x8.shr_s(w, 8) : i16x8.shr_u(w, 8), QUANTS + 64);
 }
 
 /** Unpacks a block of 16 rows into scratch. */
 @inline
 function unpack(format: i32, scratch: usize, header: usize, block: usize, flip: v128): void {
+  const low = i16x8.splat(<i16>(unknownZero() + 255));
   for (let v = 0; v < 4; v++, scratch += 16) {
     const at = block + ((<usize>v) << 4);
     const half = (<usize>v) << 3;
@@ -53,14 +53,29 @@ function unpack(format: i32, scratch: usize, header: usize, block: usize, flip: 
         } else v128.store(scratch, f32x4.mul(m, scales(format, block + 16, v)), MINIMA);
       }
     }
-    put(format, scratch, 0, quants(format, at, 0, 0), flip);
-    put(format, scratch, 1, quants(format, at, 0, 1), flip);
-    put(format, scratch, 2, quants(format, at, 0, 2), flip);
-    put(format, scratch, 3, quants(format, at, 0, 3), flip);
-    put(format, scratch, 4, quants(format, at, 0, 4), flip);
-    put(format, scratch, 5, quants(format, at, 0, 5), flip);
-    put(format, scratch, 6, quants(format, at, 0, 6), flip);
-    put(format, scratch, 7, quants(format, at, 0, 7), flip);
+    put(format, scratch, 0, quants(format, at, 0, 0), flip, low);
+    put(format, scratch, 1, quants(format, at, 0, 1), flip, low);
+    put(format, scratch, 2, quants(format, at, 0, 2), flip, low);
+    put(format, scratch, 3, quants(format, at, 0, 3), flip, low);
+    put(format, scratch, 4, quants(format, at, 0, 4), flip, low);
+    put(format, scratch, 5, quants(format, at, 0, 5), flip, low);
+    put(format, scratch, 6, quants(format, at, 0, 6), flip, low);
+    put(format, scratch, 7, quants(format, at, 0, 7), flip, low);
+  }
+}
+
+/** Stores bytes as i16 at `to`: those of even k of every four, and `next` bytes further those of odd k. */
+@inline
+export function storeWide(to: usize, next: usize, bytes: v128): void {
+  v128.store(to, i16x8.shr_s(i16x8.shl(bytes, 8), 8));
+  v128.store(to + next, i16x8.shr_s(bytes, 8));
+}
+
+/** Q8_0 with quants of 16 bits on relaxed builds: steps are the even k of four k-groups, then their odd k. */
+export function unpackWideQ80(scratch: usize, block: usize): void {
+  for (let v: usize = 0; v < 4; v++) v128.store(scratch + v * 16, halves(block + v * 8), SCALES);
+  for (let at: usize = 0; at < 512; at += 16) {
+    storeWide(scratch + QUANTS + at + (at & 256), 256, v128.load(block + at, 32));
   }
 }
 
