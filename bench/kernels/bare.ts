@@ -32,6 +32,40 @@ export function dots(at: usize, turns: i32): i32 {
   return i32x4.extract_lane(v128.xor(v128.xor(v128.xor(a, b), v128.xor(c, d)), v128.xor(v128.xor(v128.xor(e, f), v128.xor(g, h)), v128.xor(v128.xor(i, j), v128.xor(k, l)))), 0);
 }
 
+@inline
+function wide(a: v128, b: v128, c: v128): v128 {
+  return i32x4.add(c, i32x4.dot_i16x8_s(a, b));
+}
+
+/** 12 independent dots of 8 products a turn from registers, as plain SIMD has them: pairs of 16 bits, and an addition. */
+export function wideDots(at: usize, turns: i32): i32 {
+  const w = v128.load(at);
+  const x = v128.load(at, 16);
+  let a = w, b = w, c = w, d = w, e = w, f = w, g = w, h = w, i = w, j = w, k = w, l = w;
+  for (let n = 0; n < turns; n++) {
+    a = wide(x, a, a); b = wide(x, b, b); c = wide(x, c, c); d = wide(x, d, d); e = wide(x, e, e); f = wide(x, f, f);
+    g = wide(x, g, g); h = wide(x, h, h); i = wide(x, i, i); j = wide(x, j, j); k = wide(x, k, k); l = wide(x, l, l);
+  }
+  return i32x4.extract_lane(v128.xor(v128.xor(v128.xor(a, b), v128.xor(c, d)), v128.xor(v128.xor(v128.xor(e, f), v128.xor(g, h)), v128.xor(v128.xor(i, j), v128.xor(k, l)))), 0);
+}
+
+@inline
+function narrow(a: v128, b: v128, c: v128): v128 {
+  return i16x8.add(c, i16x8.relaxed_dot_i8x16_i7x16_s(a, b));
+}
+
+/** 12 independent dots of 16 products a turn from registers into sums of 16 bits. */
+export function narrowDots(at: usize, turns: i32): i32 {
+  const w = v128.load(at);
+  const x = v128.load(at, 16);
+  let a = w, b = w, c = w, d = w, e = w, f = w, g = w, h = w, i = w, j = w, k = w, l = w;
+  for (let n = 0; n < turns; n++) {
+    a = narrow(x, a, a); b = narrow(x, b, b); c = narrow(x, c, c); d = narrow(x, d, d); e = narrow(x, e, e); f = narrow(x, f, f);
+    g = narrow(x, g, g); h = narrow(x, h, h); i = narrow(x, i, i); j = narrow(x, j, j); k = narrow(x, k, k); l = narrow(x, l, l);
+  }
+  return i32x4.extract_lane(v128.xor(v128.xor(v128.xor(a, b), v128.xor(c, d)), v128.xor(v128.xor(v128.xor(e, f), v128.xor(g, h)), v128.xor(v128.xor(i, j), v128.xor(k, l)))), 0);
+}
+
 /** One load a dot, 8 accumulators, from 4 KiB at `at`. */
 export function loadedDots(at: usize, turns: i32): i32 {
   let w = v128.load(at);
