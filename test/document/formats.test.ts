@@ -39,6 +39,29 @@ test('HTML: tables within cells are parts of the cell, and soft hyphens are left
   expect((await openTest(textFile(deep, 'deep.html'))).text).toContain('deep');
 });
 
+test('HTML: a cell of several rows or columns stands in each of them', async () => {
+  const html =
+    '<table><thead><tr><th rowspan=2>Crane<th colspan=2>Load<tr><th>near<th>far<tbody>' +
+    '<tr><td rowspan=2>East<td>45<td>20<tr><td>44<td>19<tr><td>West<td colspan=2>30<tr><td colspan=3>in tonnes</table>' +
+    `<table><tr><td>a<td rowspan=3>${'long '.repeat(20)}<tr><td>b</table><table><tr><td rowspan=0>x<td>y<tr><td>z<tbody><tr><td>new</table>`;
+  expect((await openTest(textFile(html, 'a.html'))).text.replaceAll(/(?:long ?)+/g, 'LONG')).toBe(
+    'Crane | Load | Load\nCrane | near | far\nEast | 45 | 20\nEast | 44 | 19\nWest | 30 | 30\nin tonnes\n' +
+      'a | LONG\nb | \nx | y\nx | z\nnew',
+  );
+  const wide = await openTest(textFile(`<table>${'<tr><td>a<td colspan=1000 rowspan=65534>b'.repeat(200)}`, 'a.html'));
+  expect(wide.text.length).toBeLessThan(1_000_000);
+});
+
+test('HTML: what stands for a picture is read; navigation and questions for consent are not', async () => {
+  const html =
+    '<body class="cookie-banner"><div role="navigation">Home</div><div role=dialog><div>Subscribe</div></div><section aria-label="Cookie consent">We use cookies</section>' +
+    '<div id="onetrust-consent-sdk">Accept all</div><h1 id="cookie-notice">Cookie notices</h1><article class="cookie-recipes"><p>Bake <img src=a alt=""><img src=b alt="the dough" onerror=x>,' +
+    '<img src=c alt="hidden" aria-hidden=true> then <del>eat</del> <ins>cool</ins> it.</p></article><section aria-label="Harbour">Quay</section>';
+  expect((await openTest(textFile(html, 'a.html'))).text).toBe(
+    'Cookie notices\n\nBake the dough , then cool it.\n\nQuay',
+  );
+});
+
 test('a file without text says so', async () => {
   const { notes } = await openTest(textFile(' \n\n', 'a.md'));
   expect(notes).toEqual(['it has no text; nothing can be found in it']);
@@ -63,6 +86,9 @@ test('CSV: separators are found, quoted cells are read, rows are lines', async (
     'name | note\nAnna | a "b" ; c d\nBerta | 2',
   );
   expect((await openTest(textFile('a\tb\n1\t2', 'a.tsv'))).text).toBe('a | b\n1 | 2');
+  expect((await openTest(textFile('a^b\n1^2,5', 'a.csv'))).text).toBe('a | b\n1 | 2,5');
+  // The line by which Excel is told the separator.
+  expect((await openTest(textFile('sep=#\r\na#b\r\n1,2#3,4', 'a.csv'))).text).toBe('a | b\n1,2 | 3,4');
 });
 
 test('text: paragraphs, headings in capitals, pages between form feeds, other encodings', async () => {
@@ -146,6 +172,21 @@ describe('docx', () => {
     const file = zip({ 'word/document.xml': `<w:document><w:body>${body}</w:body></w:document>` });
     const document = await openTest(new File([file as Uint8Array<ArrayBuffer>], 'a.docx'));
     expect(document.text).toBe('The toll is due each month, in May.\n\nNew.\n\nAnna | month, 40');
+  });
+
+  test('cells of several rows and columns, and endnotes', async () => {
+    const cell = (text: string, properties = ''): string =>
+      `<w:tc><w:tcPr>${properties}</w:tcPr>${paragraph(text)}</w:tc>`;
+    const body =
+      `<w:tbl><w:tr>${cell('Meter', '<w:gridSpan w:val="2"/>')}${cell('Reading')}</w:tr>` +
+      `<w:tr>${cell('Gas', '<w:vMerge w:val="restart"/>')}${cell('start')}${cell('4411')}</w:tr>` +
+      `<w:tr>${cell('', '<w:vMerge/>')}${cell('end')}${cell('5120')}</w:tr></w:tbl>`;
+    const file = zip({
+      'word/document.xml': `<w:document><w:body>${body}</w:body></w:document>`,
+      'word/endnotes.xml': `<w:endnotes><w:endnote>${paragraph('At the end.')}</w:endnote></w:endnotes>`,
+    });
+    const document = await openTest(new File([file as Uint8Array<ArrayBuffer>], 'a.docx'));
+    expect(document.text).toBe('Meter | Meter | Reading\nGas | start | 4411\nGas | end | 5120\n\nAt the end.');
   });
 
   test('formats that are not read are named with what to do', async () => {

@@ -6,14 +6,16 @@ import { MOST_CELLS } from '../limits.ts';
 /** What stands between the cells of a row in a document's text, in every format. */
 export const CELLS = ' | ';
 
-const SEPARATORS = [',', ';', '\t', '|'] as const;
+const SEPARATORS = [',', ';', '\t', '|', '^', '~', '\u001f'] as const;
 /** Characters by which the separator is found. */
 const SAMPLE = 20_000;
 
 export function readCsv(text: string, name: string): DocumentContent {
   const builder = new ContentBuilder(name);
   builder.beginPage(1);
-  for (const cells of rowsOf(text, separatorOf(text.slice(0, SAMPLE)))) {
+  // Excel's own first line, which names the separator.
+  const [line, named] = /^sep=([^\r\n])\r?\n/i.exec(text) ?? [''];
+  for (const cells of rowsOf(text.slice(line.length), named ?? separatorOf(text.slice(0, SAMPLE)))) {
     builder.add(
       'row',
       cells

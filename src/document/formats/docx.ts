@@ -1,11 +1,11 @@
 /**
- * Word's .docx: paragraphs, headings by their style or outline level, lists, tables as rows, footnotes at the end. Of a paragraph that was changed with
+ * Word's .docx: paragraphs, headings by their style or outline level, lists, tables as rows, footnotes and endnotes at the end. Of a paragraph that was changed with
  * tracking on, what is there after the change is read. A reader of its own: the parts of the format that hold text are few, and a library would bring an XML
  * parser, an unzipper and a renderer without bounds.
  */
 import { FileError } from '../../errors.ts';
 import type { DocumentContent } from '../content.ts';
-import { BREAK, Flow } from './flow.ts';
+import { BREAK, Flow, ONE_CELL, type Span } from './flow.ts';
 import { xmlEvents } from './xml.ts';
 import { openZip } from './zip.ts';
 
@@ -40,8 +40,10 @@ export async function readDocx(bytes: Uint8Array, name: string): Promise<Documen
   const title = core === undefined ? undefined : textOf(core, 'dc:title');
   if (title !== undefined && title !== '') flow.builder.title = title;
   readBody(body, flow, levels);
-  const notes = await part('word/footnotes.xml');
-  if (notes !== undefined) readBody(notes, flow, levels);
+  for (const kind of ['footnotes', 'endnotes']) {
+    const notes = await part(`word/${kind}.xml`);
+    if (notes !== undefined) readBody(notes, flow, levels);
+  }
   flow.end();
   return flow.builder.finish();
 }
@@ -71,6 +73,12 @@ function readBody(xml: string, flow: Flow, levels: ReadonlyMap<string, number>):
   let properties = false;
   /** Whether the mark that ends the paragraph was deleted: what follows belongs to it. */
   let joined = false;
+  /** The cells that are open, one within the other. */
+  const cells: Span[] = [];
+  const widen = (change: Partial<Span>): void => {
+    const cell = cells.pop();
+    if (cell !== undefined) cells.push({ ...cell, ...change });
+  };
   for (const event of xmlEvents(xml)) {
     if (event.kind === 'text') {
       if (reading && skipped === 0) flow.text(event.text);
@@ -92,11 +100,16 @@ function readBody(xml: string, flow: Flow, levels: ReadonlyMap<string, number>):
       else if (name === 'w:numPr') flow.begin('item');
       else if (name === 'w:tab' || name === 'w:noBreakHyphen') flow.text(name === 'w:tab' ? ' ' : '-');
       else if (name === 'w:br' || name === 'w:cr') flow.text(BREAK);
+      else if (name === 'w:tbl') flow.beginTable();
       else if (name === 'w:tr') flow.beginRow();
+      else if (name === 'w:tc') cells.push(ONE_CELL);
+      else if (name === 'w:gridSpan' && /^\d{1,3}$/.test(value)) widen({ columns: Math.max(1, Number(value)) });
+      else if (name === 'w:vMerge' && value !== 'restart') widen({ continues: true });
     } else if (name === 'w:t') reading = false;
     else if (name === 'w:p') {
       if (!joined) flow.end();
-    } else if (name === 'w:tc') flow.endCell();
+    } else if (name === 'w:tc') flow.endCell(cells.pop());
+    else if (name === 'w:tbl') flow.endTable();
     else if (name === 'w:tr') flow.endRow();
   }
 }

@@ -5,12 +5,20 @@
 import { Tokenizer, TokenizerMode, type Token, type TokenHandler } from 'parse5';
 import type { DocumentContent } from '../content.ts';
 import { decodeText } from './decode.ts';
-import { BREAK, Flow } from './flow.ts';
+import { BREAK, Flow, ONE_CELL, type Span } from './flow.ts';
 
 /** What shows no text of the document. */
 const SKIPPED = new Set(
-  'template noscript object svg math canvas audio video nav select datalist button dialog'.split(' '),
+  'template noscript object svg math canvas audio video nav select datalist button dialog del'.split(' '),
 );
+/** Roles of what a page is used with, and of what stands before it. */
+const SKIPPED_ROLES = new Set('navigation dialog alertdialog search menu menubar toolbar tablist tooltip'.split(' '));
+/** What holds a document is never such a part of it. */
+const HOLDERS = new Set('html body main article h1 h2 h3 h4 h5 h6 p a'.split(' '));
+/** What asks for consent, by its label, and by its name or class. */
+const CONSENT_LABEL = /\b(?:cookies?|cookie[- ]?\p{L}{1,20}|consent|einwilligung(?:en)?|gdpr|dsgvo)\b/iu;
+const CONSENT_NAME =
+  /(?:cookie|consent|gdpr|dsgvo)s?[-_]?(?:banner|bar|consent|dialog|layer|message|modal|notice|overlay|popup|wall)|cookiebot|onetrust|usercentrics/i;
 /** What has no end tag. */
 const VOID = new Set('area base br col embed hr img input link meta param source track wbr frame'.split(' '));
 /** What ends where the next of its kind begins. */
@@ -54,9 +62,10 @@ class Reader implements TokenHandler {
   /** How many `pre` are open. */
   #literal = 0;
   #inRow = false;
-  #inCell = false;
-  /** Whether a row and a cell were open in the tables around the one that is being read. */
-  readonly #tables: { readonly inRow: boolean; readonly inCell: boolean }[] = [];
+  /** The cell that is open. */
+  #cell: Span | undefined;
+  /** Whether a row was open in the tables around the one that is being read, and its cell. */
+  readonly #tables: { readonly inRow: boolean; readonly cell: Span | undefined }[] = [];
 
   constructor(name: string) {
     this.#flow = new Flow(name);
@@ -103,8 +112,9 @@ class Reader implements TokenHandler {
     if (VOID.has(tagName)) {
       if (tagName === 'br') this.#flow.text(this.#literal > 0 ? '\n' : BREAK);
       else if (tagName === 'hr') this.#flow.end();
+      else if (tagName === 'img' && !isHidden(token)) this.#picture(token);
     } else if (isHidden(token)) this.#skipped = { tag: tagName, depth: 1 };
-    else this.#begin(tagName);
+    else this.#begin(token);
   }
 
   onEndTag({ tagName }: Token.TagToken): void {
@@ -122,42 +132,54 @@ class Reader implements TokenHandler {
     else if (tagName === 'tr') this.#endRow();
     else if (tagName === 'table') {
       this.#endRow();
-      if (!this.#leaveTable() || !this.#inCell) this.#flow.end();
+      if (!this.#leaveTable() || this.#cell === undefined) this.#flow.end();
     } else if (BLOCKS.has(tagName) || /^(?:h[1-6]|li|pre)$/.test(tagName)) this.#flow.end();
   }
 
-  #begin(tag: string): void {
+  /** What stands for a picture where it cannot be seen. */
+  #picture({ attrs }: Token.TagToken): void {
+    const text = attrs.find(({ name }) => name === 'alt')?.value.trim() ?? '';
+    if (text !== '') this.#flow.text(` ${text} `);
+  }
+
+  #begin(token: Token.TagToken): void {
+    const { tagName: tag } = token;
     if (/^h[1-6]$/.test(tag)) this.#flow.begin('heading', Number(tag[1]));
     else if (tag === 'li') this.#flow.begin('item');
     else if (tag === 'pre') {
       this.#literal++;
       this.#flow.begin('code');
     } else if (tag === 'table') {
-      if (!this.#inCell) this.#flow.end();
-      this.#tables.push({ inRow: this.#inRow, inCell: this.#inCell });
+      if (this.#cell === undefined) this.#flow.end();
+      this.#tables.push({ inRow: this.#inRow, cell: this.#cell });
+      this.#flow.beginTable();
       this.#inRow = false;
-      this.#inCell = false;
+      this.#cell = undefined;
     } else if (tag === 'tr') {
       this.#endRow();
       this.#flow.beginRow();
       this.#inRow = true;
     } else if (tag === 'td' || tag === 'th') {
       this.#endCell();
-      this.#inCell = true;
+      this.#cell = spanOf(token);
+    } else if (/^t(?:head|body|foot)$/.test(tag)) {
+      this.#endRow();
+      this.#flow.endSpans();
     } else if (this.#literal === 0 && BLOCKS.has(tag)) this.#flow.end();
   }
 
   /** Goes back to the table around this one; false where there is none. */
   #leaveTable(): boolean {
     const around = this.#tables.pop();
+    if (around !== undefined) this.#flow.endTable();
     this.#inRow = around?.inRow ?? false;
-    this.#inCell = around?.inCell ?? false;
+    this.#cell = around?.cell;
     return around !== undefined;
   }
 
   #endCell(): void {
-    if (this.#inCell) this.#flow.endCell();
-    this.#inCell = false;
+    if (this.#cell !== undefined) this.#flow.endCell(this.#cell);
+    this.#cell = undefined;
   }
 
   #endRow(): void {
@@ -169,10 +191,25 @@ class Reader implements TokenHandler {
 
 function isHidden({ tagName, attrs }: Token.TagToken): boolean {
   if (SKIPPED.has(tagName)) return true;
-  return attrs.some(
-    ({ name, value }) =>
-      name === 'hidden' ||
-      (name === 'aria-hidden' && value === 'true') ||
-      (name === 'style' && /display\s*:\s*none|visibility\s*:\s*hidden/i.test(value)),
-  );
+  return attrs.some(({ name, value }) => {
+    if (name === 'hidden' || (name === 'aria-hidden' && value === 'true')) return true;
+    if (name === 'style') return /display\s*:\s*none|visibility\s*:\s*hidden/i.test(value);
+    if (HOLDERS.has(tagName)) return false;
+    if (name === 'role') return SKIPPED_ROLES.has(value.trim().toLowerCase());
+    if (name === 'aria-label') return CONSENT_LABEL.test(value);
+    return (name === 'id' || name === 'class') && CONSENT_NAME.test(value);
+  });
+}
+
+/** Rows that a cell goes on for, where it says "to the end". */
+const ALL_ROWS = 65_534;
+
+function spanOf({ attrs }: Token.TagToken): Span {
+  const count = (wanted: string): number => {
+    const value = attrs.find(({ name }) => name === wanted)?.value ?? '';
+    return /^\d{1,5}$/.test(value.trim()) ? Number(value) : 1;
+  };
+  const columns = count('colspan') || 1;
+  const rows = Math.min(count('rowspan') || ALL_ROWS, ALL_ROWS);
+  return columns === 1 && rows === 1 ? ONE_CELL : { columns, rows };
 }
