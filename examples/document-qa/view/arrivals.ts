@@ -33,7 +33,20 @@ export async function addFiles(workspace: Workspace, files: readonly File[]): Pr
   // One document opens, and shows that it is there.
   if (added.length > 1) {
     workspace.open('');
-    toast(t('added', { count: added.length }));
+    void tellRead(workspace, added);
+  }
+}
+
+/** Says how many of several documents are there when they were read, and which could not be. One that needs its password says so itself. */
+async function tellRead({ shelf }: Workspace, names: readonly string[]): Promise<void> {
+  const entries = await Promise.all(names.map((name) => shelf.read(name, new AbortController().signal)));
+  const there = entries.filter((entry) => entry !== undefined);
+  const failed = there.filter(({ state, code }) => state === 'failed' && code !== 'password');
+  const count = there.length - failed.length;
+  if (count > 0) toast(t('added', { count }));
+  if (failed.length > 0) {
+    const list = failed.map(({ name }) => name).join(', ');
+    toast(t('notRead', { count: failed.length, names: list }), { kind: 'error' });
   }
 }
 

@@ -138,8 +138,10 @@ describe('document QA in Chromium', () => {
       ),
     );
     expect(await page.locator('.entry-row[data-state=failed]').count()).toBe(2);
-    // Several at once are asked together.
+    // Several at once are asked together; how many are there is told when they were read.
     await page.waitForSelector('.entry.all[aria-current=true]');
+    await page.waitForSelector('oct-toasts :text("5 documents were added.")');
+    await page.waitForSelector('oct-toasts :text("1 file could not be read: broken.pdf")');
     await page.click('.entry:has-text("broken.pdf")');
     await page.waitForSelector('.start .problem');
     await look(page, 'failed');
