@@ -109,6 +109,51 @@ describe('tables, justified lines and forms', () => {
     expect(text).toBe(['Part | Use | Price', ...[1, 2, 3, 4, 5, 6, 7, 8, 9].map(row)].join('\n'));
   });
 
+  test('cells in the middle of their row, and of two rows, are cells of it', async () => {
+    const at = (x: number, y: number, text: string) => ({ x, y, text, size: 10 });
+    const two = [1, 2, 3].flatMap((i) => {
+      const y = 700 - 36 * i;
+      return [
+        at(60, y, `P-${i}`),
+        at(120, y, `${10 + i}`),
+        at(200, y + 6, `Serviced by team ${i}; its seal must`),
+        at(200, y - 6, `be changed every ${i} months.`),
+      ];
+    });
+    expect((await openTest(pdf({ pages: [{ texts: two }] }))).text).toBe(
+      [1, 2, 3]
+        .map((i) => `P-${i} | ${10 + i} | Serviced by team ${i}; its seal must be changed every ${i} months.`)
+        .join('\n'),
+    );
+    const three = [1, 2, 3].flatMap((i) => {
+      const y = 700 - 50 * i;
+      const lines = [`first ${i},`, `second ${i},`, `third ${i}`].map((text, k) => at(200, y + 12 - 12 * k, text));
+      return [at(60, y, `P-${i}`), at(120, y, `${10 + i}`), ...lines];
+    });
+    expect((await openTest(pdf({ pages: [{ texts: three }] }))).text).toBe(
+      [1, 2, 3].map((i) => `P-${i} | ${10 + i} | first ${i}, second ${i}, third ${i}`).join('\n'),
+    );
+    const spanned = [
+      ...[at(60, 700, 'Model'), at(120, 700, 'low'), at(200, 700, 'high')],
+      ...[at(120, 680, '1.2'), at(200, 680, '3.4'), at(60, 670, 'B100'), at(120, 660, '1.3'), at(200, 660, '3.9')],
+      ...[at(60, 640, 'B200'), at(120, 640, '2.2'), at(200, 640, '5.4')],
+    ];
+    expect((await openTest(pdf({ pages: [{ texts: spanned }] }))).text).toBe(
+      'Model | low | high\nB100 | 1.2 | 3.4\n1.3 | 3.9\nB200 | 2.2 | 5.4',
+    );
+  });
+
+  test('raised and lowered letters are on the line of the letters beside them', async () => {
+    const texts = [
+      { x: 60, y: 700, text: 'H', size: 12 },
+      { x: 68.7, y: 695, text: '2', size: 8 },
+      { x: 73.2, y: 700, text: 'O is water', size: 12 },
+      { x: 127.3, y: 706, text: '3', size: 8 },
+      { x: 60, y: 684, text: 'and nothing else is.', size: 12 },
+    ];
+    expect((await openTest(pdf({ pages: [{ texts }] }))).text).toBe('H2O is water3 and nothing else is.');
+  });
+
   test('a justified line with wide spaces is no row of a table, and its column stays whole', async () => {
     // Widths of Helvetica: of each word, so that the gaps between them are equal.
     const wide = [

@@ -5,6 +5,7 @@
  */
 
 import { lettersOf } from './direction.ts';
+import { tableRows } from './rows.ts';
 
 /** A piece of text in the orientation of its line: `u` along it, `v` downwards. */
 export interface Piece {
@@ -64,7 +65,8 @@ const SAME_LINE = 0.4;
 const WIDE = 1;
 export const WORD_GAP = 0.18;
 
-export function linesOf(pieces: readonly Piece[]): Line[] {
+export function linesOf(given: readonly Piece[]): Line[] {
+  const pieces = withScripts(given);
   const fragments = fragmentsOf(pieces);
   const rtl = isRtl(pieces, false);
   const lines: Line[] = [];
@@ -75,6 +77,34 @@ export function linesOf(pieces: readonly Piece[]): Line[] {
     column++;
   }
   return lines;
+}
+
+/** Of the letters beside it: how small a raised or lowered piece is, how far from their baseline, and how near, in their font sizes. */
+const SCRIPT_SIZE = 0.9;
+const SCRIPT_SHIFT = 0.7;
+const SCRIPT_GAP = 0.25;
+
+/** Pieces of which those that are raised or lowered beside larger ones ("H₂O", marks of footnotes) are on the line of these. */
+function withScripts(pieces: readonly Piece[]): Piece[] {
+  const sorted = pieces.filter(({ text }) => text.trim() !== '').sort((a, b) => a.v - b.v);
+  const largest = sorted.reduce((size, piece) => Math.max(size, piece.size), 0);
+  const bases = new Map<Piece, number>();
+  let first = 0;
+  for (const piece of sorted) {
+    while (first < sorted.length && (sorted[first]?.v ?? 0) < piece.v - SCRIPT_SHIFT * largest) first++;
+    let near = Infinity;
+    for (let i = first; i < sorted.length; i++) {
+      const base = sorted[i];
+      if (base === undefined || base.v > piece.v + SCRIPT_SHIFT * largest) break;
+      const shift = Math.abs(base.v - piece.v);
+      const gap = Math.max(piece.u0 - base.u1, base.u0 - piece.u1);
+      const isBase = piece.size < SCRIPT_SIZE * base.size && shift < SCRIPT_SHIFT * base.size;
+      if (!isBase || Math.abs(gap) > SCRIPT_GAP * base.size || shift >= near) continue;
+      near = shift;
+      bases.set(piece, base.v);
+    }
+  }
+  return pieces.map((piece) => ({ ...piece, v: bases.get(piece) ?? piece.v }));
 }
 
 /** Pieces of one baseline, cut at wide gaps. */
@@ -315,85 +345,7 @@ function rows(fragments: readonly Fragment[], column: number, usual: boolean): L
       };
     })
     .sort((a, b) => a.v - b.v);
-  return wrapped(sorted.map((line, i) => ({ ...line, row: besideRow(sorted, i, -1) || besideRow(sorted, i, 1) })));
-}
-
-type PlainLine = Omit<Line, 'row'>;
-
-/** Rows of a table stand no further apart than this, in font sizes, but for the further lines of their cells. */
-const ROW_DISTANCE = 4;
-/** Lines of one cell stand no further apart than this, in font sizes, and nearer than rows by this factor. */
-const CELL_LEADING = 1.5;
-const ROW_APART = 1.15;
-
-/** Whether the next line above or below that is more than a further line of a cell is a row as this one is. */
-function besideRow(lines: readonly PlainLine[], at: number, step: 1 | -1): boolean {
-  const line = lines[at];
-  if (line === undefined || line.fragments.length < 2) return false;
-  let before = line;
-  for (let i = at + step; ; i += step) {
-    const other = lines[i];
-    if (other === undefined) return false;
-    if (other.fragments.length > 1) {
-      const near = Math.abs(before.v - other.v) <= ROW_DISTANCE * line.size;
-      return near && isRow(line, other);
-    }
-    if (!isWithinCells(other, line) || Math.abs(other.v - before.v) > ROW_DISTANCE * line.size) return false;
-    before = other;
-  }
-}
-
-/** Whether all of a line stands below (or above) cells of a row but its first, each at the left or right edge of one: what stands below the first begins something new. */
-function isWithinCells(line: PlainLine, row: PlainLine): boolean {
-  const near = (a: number, b: number): boolean => Math.abs(a - b) < 0.3 * line.size;
-  return line.fragments.every((own) =>
-    row.fragments.slice(1).some((cell) => near(own.u0, cell.u0) || near(own.u1, cell.u1)),
-  );
-}
-
-/** Rows together with the further lines of their cells: those that stand nearer to their row than the next row does. */
-function wrapped(lines: readonly Line[]): Line[] {
-  const found: Line[] = [];
-  let previous: Line | undefined;
-  for (const [i, line] of lines.entries()) {
-    const row = found.at(-1);
-    const next = lines[i + 1];
-    const leading = line.v - (previous?.v ?? 0);
-    const goesOn =
-      row?.row &&
-      line.fragments.length < row.fragments.length &&
-      leading <= CELL_LEADING * line.size &&
-      (next === undefined || next.v - line.v > ROW_APART * leading || isWithinCells(next, row)) &&
-      isWithinCells(line, row);
-    if (goesOn) found[found.length - 1] = withWrapped(row, line);
-    else found.push(line);
-    previous = line;
-  }
-  return found;
-}
-
-/** A row with the further line of some of its cells. */
-function withWrapped(row: Line, line: Line): Line {
-  const near = (own: Fragment, cell: Fragment): number =>
-    Math.min(Math.abs(own.u0 - cell.u0), Math.abs(own.u1 - cell.u1));
-  const fragments = [...row.fragments];
-  for (const own of line.fragments) {
-    let best = 0;
-    fragments.forEach((cell, i) => {
-      if (near(own, cell) < near(own, fragments[best] ?? cell)) best = i;
-    });
-    const cell = fragments[best];
-    if (cell !== undefined) fragments[best] = { ...cell, wrapped: [...(cell.wrapped ?? []), own] };
-  }
-  return { ...row, fragments, u0: Math.min(row.u0, line.u0), u1: Math.max(row.u1, line.u1) };
-}
-
-function isRow(line: PlainLine, other: PlainLine): boolean {
-  const near = (a: number, b: number): boolean => Math.abs(a - b) < 0.8 * line.size;
-  const aligned = (a: Fragment, b: Fragment): boolean =>
-    near(a.u0, b.u0) || near(a.u1, b.u1) || near((a.u0 + a.u1) / 2, (b.u0 + b.u1) / 2);
-  // All begin at the edge: the first says nothing.
-  return line.fragments.slice(1).some((one) => other.fragments.slice(1).some((beside) => aligned(one, beside)));
+  return tableRows(sorted);
 }
 
 export function median(values: readonly number[]): number {
