@@ -247,6 +247,35 @@ describe('verification', () => {
     expect(unknownNumbers('38 of 39 in 1,904', 'There were 38 in 1904.', 'en')).toEqual(['39']);
   });
 
+  const citedOf = (said: string, question: string, text: string): string[] => {
+    const content = { ...readPlain(text, 'a.txt'), language: 'en' as const };
+    const shown = sentencesShown(packOf([{ document: 'd', content, start: 0, end: text.length, path: [] }]));
+    return cite(said, question, shown, undefined).map(({ kind, sentence }) => `${kind} ${sentence}`);
+  };
+
+  test('of two names that are asked for together, each has its citation where no sentence says it of both', () => {
+    const [ada, max] = ['Economist Ada Byron wrote in 2001.', 'Economist Max Planck wrote in 2009.'];
+    const question = 'What are both Max Planck and Ada Byron?';
+    expect(citedOf('Economist', question, `${ada} ${max}`).sort()).toEqual([`exact ${ada}`, `exact ${max}`]);
+    const both = 'Ada Byron and Max Planck met as an economist each.';
+    expect(citedOf('economist', question, `${ada} ${both}`)).toEqual([`exact ${both}`]);
+    expect(citedOf('Economist', 'What is Max Planck?', `${ada} ${max}`)).toEqual([`exact ${max}`]);
+    expect(citedOf('Economist', question, `${max} Nobody else was an economist.`)).toEqual([`exact ${max}`]);
+  });
+
+  test('what is negated is not said', () => {
+    const [not, it] = ['Non-violent action is the obedience of few.', 'Violent action is the work of many.'];
+    expect(citedOf('Violent action', 'Which obedience is larger?', `${not} ${it}`)).toEqual([`exact ${it}`]);
+  });
+
+  test('between equal places the rarer words of the question decide', () => {
+    const text =
+      'The ship in the harbour of Lund lost its mast, says Berta. The keel of the boat was laid by Berta. A ship lay in the harbour of Lund. A second ship left the harbour of Lund.';
+    expect(citedOf('Berta', 'Who laid a keel for the ship in the harbour?', text)).toEqual([
+      'exact The keel of the boat was laid by Berta.',
+    ]);
+  });
+
   test.each([
     // What was said, its question, the text, and what of it is cited.
     ['5', 'How many sailors?', 'The crew of the Anna has five sailors.', 'en', 'five'],

@@ -6,10 +6,19 @@ import type { Attribution } from '../../generate/attribution.ts';
 import { pageAt, type Language, type Rectangle } from '../content.ts';
 import { rectanglesOf } from '../rectangles.ts';
 import { sentencesOf } from '../sentences.ts';
-import { isStopWord } from '../stems.ts';
+import { isStopWord, termsOf } from '../stems.ts';
 import { normalise } from './normalise.ts';
 import type { Shown } from './pack.ts';
-import { claimOf, completeRange, isSentence, literal, support, supportingRange, type Claim } from './verify.ts';
+import {
+  askedShares,
+  claimOf,
+  completeRange,
+  isSentence,
+  literal,
+  support,
+  supportingRange,
+  type Claim,
+} from './verify.ts';
 
 /** `exact`: the words of the answer stand there. `supported`: its numbers, names and most of its words do. `weak`: what the model looked at most. */
 export type CitationKind = 'exact' | 'supported' | 'weak';
@@ -89,7 +98,7 @@ interface Candidate {
   /** Of the attention; or of the claim's stems, where attention is not known. */
   readonly share: number;
   readonly stems: number;
-  /** Of the question's stems: where attention is not known, the sentence that says more of what was asked is cited. */
+  /** Of the question's stems, by weight: where attention is not known, the sentence that says more of what was asked is cited. */
   readonly asked: number;
   readonly supported: boolean;
   readonly literal: [number, number] | undefined;
@@ -101,21 +110,20 @@ function citationsOf(
   shares: Float64Array | undefined,
   answer: readonly [number, number],
 ): Citation[] {
+  const asked = askedShares(claim, shown);
   const candidates = shown.map((sentence, i): Candidate => {
     const text = sentence.content.text.slice(sentence.start, sentence.end);
-    const { share: stems, asked, supported } = support(claim, text, sentence.content.language);
+    const { share: stems, supported } = support(claim, text, sentence.content.language);
     const place = literal(claim, normalise(text));
-    return { sentence, text, share: shares?.[i] ?? stems, stems, asked, supported, literal: place };
+    return { sentence, text, share: shares?.[i] ?? stems, stems, asked: asked[i] ?? 0, supported, literal: place };
   });
   const best = (list: readonly Candidate[]): Candidate[] =>
     list.toSorted((a, b) => b.share - a.share || b.asked - a.asked || b.stems - a.stems);
-  const exact = best(candidates.filter((one) => one.literal !== undefined))[0];
-  if (exact?.literal !== undefined) {
-    const [from, to] = exact.literal;
-    const { language } = exact.sentence.content;
-    const narrow = isSentence(claim) ? supportingRange(claim, exact.text.slice(from, to), language) : undefined;
-    const [first, last] = narrow ? [from + narrow[0], from + narrow[1]] : completeRange(claim, exact.text, [from, to]);
-    return [citation(exact, 'exact', [exact.sentence.start + first, exact.sentence.start + last], answer)];
+  const literally = best(candidates.filter((one) => one.literal !== undefined));
+  const exact = literally[0];
+  if (exact !== undefined) {
+    const other = besideName(claim, exact, literally);
+    return [exact, ...(other ? [other] : [])].map((one) => citation(one, 'exact', exactRange(claim, one), answer));
   }
   const whole = ({ sentence }: Candidate): [number, number] => [sentence.start, sentence.end];
   const supporting = best(candidates.filter(({ supported }) => supported))[0];
@@ -129,6 +137,36 @@ function citationsOf(
   return best(candidates.filter(({ share, stems }) => share > 0 && stems > 0))
     .slice(0, 1)
     .map((one) => citation(one, 'weak', whole(one), answer));
+}
+
+/** Of a question about two names: where the sentence says the answer of one of them alone, the best that says it of the other one. */
+function besideName(
+  { together }: Claim,
+  { text, sentence }: Candidate,
+  others: readonly Candidate[],
+): Candidate | undefined {
+  const stemsOf = (given: string): ReadonlySet<string> =>
+    new Set(termsOf(given, sentence.content.language).map((term) => term.stem));
+  const own = stemsOf(text);
+  const [named, missing] = together.toSorted(
+    (a, b) => Number(b.every((one) => own.has(one))) - Number(a.every((one) => own.has(one))),
+  );
+  if (named === undefined || missing === undefined) return undefined;
+  if (!named.every((one) => own.has(one)) || missing.some((one) => own.has(one))) return undefined;
+  return others.find((other) => {
+    const there = stemsOf(other.text);
+    return missing.every((one) => there.has(one));
+  });
+}
+
+/** The words of a sentence that the answer is, with what belongs to them. */
+function exactRange(claim: Claim, { sentence, text, literal: place = [0, text.length] }: Candidate): [number, number] {
+  const [from, to] = place;
+  const narrow = isSentence(claim)
+    ? supportingRange(claim, text.slice(from, to), sentence.content.language)
+    : undefined;
+  const [first, last] = narrow ? [from + narrow[0], from + narrow[1]] : completeRange(claim, text, [from, to]);
+  return [sentence.start + first, sentence.start + last];
 }
 
 function citation(

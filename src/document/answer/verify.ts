@@ -5,6 +5,7 @@
 import type { Language } from '../content.ts';
 import { isStopWord, stem, termsOf, wordsOf, type Word } from '../stems.ts';
 import { normalise, type Normalised } from './normalise.ts';
+import type { Shown } from './pack.ts';
 
 /** What of an answer has to be found. */
 export interface Claim {
@@ -16,6 +17,8 @@ export interface Claim {
   readonly asked: readonly string[];
   /** Numbers and names, normalised. */
   readonly exactly: readonly string[];
+  /** Names that the question asks for together ("both Ada Byron and Max Planck"), by their stems. */
+  readonly together: readonly (readonly string[])[];
 }
 
 /** The share of stems that a sentence has to have to support a claim. */
@@ -42,8 +45,22 @@ export function claimOf(text: string, question: string, language: Language): Cla
     return isName && !asked.has(key) && !/^\d/.test(key) ? [normalise(word).text] : [];
   });
   const stems = fresh.length > 0 ? fresh : all;
-  return { text: normalise(text.replace(MARKS, '')).text, stems, asked: [...asked], exactly };
+  const together = namesTogether(question, language);
+  return { text: normalise(text.replace(MARKS, '')).text, stems, asked: [...asked], exactly, together };
 }
+
+/** Names of words with capital letters, with "and" between them. */
+const TOGETHER =
+  /(?<=\p{L}\s+)(\p{Lu}[\p{L}.'’-]*(?:\s\p{Lu}[\p{L}.'’-]*){0,4})\s(?:and|und)\s(\p{Lu}[\p{L}.'’-]*(?:\s\p{Lu}[\p{L}.'’-]*){0,4})/u;
+
+function namesTogether(question: string, language: Language): string[][] {
+  const [, first, second] = TOGETHER.exec(question.slice(0, 1000)) ?? [];
+  if (first === undefined || second === undefined) return [];
+  return [first, second].map((name) => termsOf(name, language).map((term) => term.stem));
+}
+
+/** What makes the opposite of the word behind it: "non-revolutionary" does not say "revolutionary". */
+const NEGATED = /(?<!\p{L})(?:non|nicht)-$/u;
 
 /** The first range of `[0, sentence.length)` in which the whole claim stands as it is. */
 export function literal({ text }: Claim, sentence: Normalised): [number, number] | undefined {
@@ -53,7 +70,8 @@ export function literal({ text }: Claim, sentence: Normalised): [number, number]
     // Not within a word.
     const open = !/[\p{L}\p{N}]/u.test(sentence.text[at - 1] ?? '') || !/[\p{L}\p{N}]/u.test(text[0] ?? '');
     const shut = !/[\p{L}\p{N}]/u.test(sentence.text[end] ?? '') || !/[\p{L}\p{N}]/u.test(text.at(-1) ?? '');
-    if (open && shut) return [sentence.places[at] ?? 0, (sentence.places[end - 1] ?? 0) + 1];
+    if (open && shut && !NEGATED.test(sentence.text.slice(0, at)))
+      return [sentence.places[at] ?? 0, (sentence.places[end - 1] ?? 0) + 1];
   }
   return undefined;
 }
@@ -67,20 +85,35 @@ export function isSentence({ text }: Claim): boolean {
 interface Support {
   /** The share of its stems. */
   readonly share: number;
-  /** The share of the question's stems. */
-  readonly asked: number;
   /** Whether it has enough of them, and all numbers and names. */
   readonly supported: boolean;
 }
 
-export function support({ stems, asked, exactly }: Claim, sentence: string, language: Language): Support {
+export function support({ stems, exactly }: Claim, sentence: string, language: Language): Support {
   const there = new Set(termsOf(sentence, language).map((term) => term.stem));
   const { text } = normalise(sentence);
   const words = new Set([...wordsOf(text).map(({ text: word }) => word), ...there]);
-  const shareOf = (wanted: readonly string[]): number =>
-    wanted.length === 0 ? 0 : wanted.filter((one) => there.has(one)).length / wanted.length;
-  const share = shareOf(stems);
-  return { share, asked: shareOf(asked), supported: share >= SUPPORTS && exactly.every((one) => words.has(one)) };
+  const share = stems.length === 0 ? 0 : stems.filter((one) => there.has(one)).length / stems.length;
+  return { share, supported: share >= SUPPORTS && exactly.every((one) => words.has(one)) };
+}
+
+/** How much of the question each sentence says: the share of its stems, of which one counts more where fewer sentences have it (as BM25 weighs them). */
+export function askedShares(
+  { asked }: Claim,
+  sentences: readonly Pick<Shown, 'content' | 'start' | 'end'>[],
+): number[] {
+  const stems = sentences.map(
+    ({ content: { text, language }, start, end }) =>
+      new Set(termsOf(text.slice(start, end), language).map((term) => term.stem)),
+  );
+  const weights = asked.map((one) => {
+    const having = stems.filter((own) => own.has(one)).length;
+    return having === 0 ? 0 : Math.log(1 + (stems.length - having + 0.5) / (having + 0.5));
+  });
+  const sum = (own: ReadonlySet<string>): number =>
+    asked.reduce((total, one, i) => total + (own.has(one) ? (weights[i] ?? 0) : 0), 0);
+  const all = sum(new Set(asked));
+  return stems.map((own) => (all === 0 ? 0 : sum(own) / all));
 }
 
 /**
