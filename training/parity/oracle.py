@@ -90,7 +90,8 @@ def read(model, tokenizer, reading: dict) -> str:
     kept = cache.get_seq_length()
     outcomes = ""
     for question in reading["questions"]:
-        cache.crop(kept)
+        if beyond := cache.get_seq_length() - kept:
+            cache.crop(-beyond)
         both = tokenizer.apply_chat_template([*message, {"role": "user", "content": question["question"]}], tokenize=False, add_generation_prompt=True)
         new = tokenizer(both[len(front) :] + question["begun"], add_special_tokens=False, return_tensors="pt").input_ids
         said: list[int] = []
