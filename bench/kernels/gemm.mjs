@@ -10,6 +10,7 @@ import { bareModule } from './bare.mjs';
 
 /** ggml's number, values and bytes of a block in a file, and where in it f16 numbers are. */
 const FORMATS = {
+  F16: [1, 1, 2, [0]],
   Q4_0: [2, 32, 18, [0]],
   Q4_1: [3, 32, 20, [0, 2]],
   Q5_0: [6, 32, 22, [0]],
@@ -94,12 +95,12 @@ for (const format of option('formats', 'Q4_1,Q5_0,Q8_0,Q4_K,Q6_K').split(',')) {
   for (const tokens of counts) {
     // A piece of about a million multiply-adds or more.
     const piece = Math.min(1024, Math.max(TILE, Math.round(600 / tokens) * TILE));
-    const product = ({ engine, out, activations, weight, scratch }, i) => {
+    const product = ({ engine, out, x, activations, weight, scratch }, i) => {
       const first = (i % Math.floor(rows / piece)) * piece;
       engine.matmul(
         out - first * 4,
         piece,
-        activations,
+        engine.usesInt8(ggml) === 1 ? activations : x,
         weight,
         ggml,
         first,

@@ -3,7 +3,7 @@
  *
  * For one token the 16 sums of a tile stay in registers. More tokens are processed in chunks of 48: a panel of 256 k of
  * a tile, widened to f32 in scratch where it is not f32 already (16 KiB, which stay in L1), is multiplied with six
- * tokens at a time, with 12 sums of 4 rows in registers.
+ * tokens at a time, with 12 sums of 4 rows in registers (on plain SIMD builds with three, and 6 sums).
  *
  *   scratch: f32 [row group 0..3][token of the chunk][4 rows] | f32 [256][16 rows]
  */
@@ -80,6 +80,39 @@ function widen(format: i32, to: usize, from: usize, depth: usize): void {
   }
 }
 
+/** `six` for three tokens, on plain SIMD builds: where a product needs a register of its own, twelve sums are too many. */
+function three(
+  sums: usize, next: usize, last: usize, w: usize, x0: usize, x1: usize, x2: usize, depth: usize,
+): void {
+  const t1 = sums + 16 * min<usize>(1, last);
+  const t2 = sums + 16 * last;
+  let a0 = v128.load(sums);
+  let a1 = v128.load(t1);
+  let a2 = v128.load(t2);
+  let b0 = v128.load(sums + next);
+  let b1 = v128.load(t1 + next);
+  let b2 = v128.load(t2 + next);
+  for (const end = w + depth * 64; w < end; w += 64, x0 += 4, x1 += 4, x2 += 4) {
+    const wa = v128.load(w);
+    const wb = v128.load(w, 16);
+    let k = v128.load32_splat(x0);
+    a0 = multiplyAdd(wa, k, a0);
+    b0 = multiplyAdd(wb, k, b0);
+    k = v128.load32_splat(x1);
+    a1 = multiplyAdd(wa, k, a1);
+    b1 = multiplyAdd(wb, k, b1);
+    k = v128.load32_splat(x2);
+    a2 = multiplyAdd(wa, k, a2);
+    b2 = multiplyAdd(wb, k, b2);
+  }
+  v128.store(sums, a0);
+  v128.store(t1, a1);
+  v128.store(t2, a2);
+  v128.store(sums + next, b0);
+  v128.store(t1 + next, b1);
+  v128.store(t2 + next, b2);
+}
+
 /**
  * Multiplies the tokens at x0 .. x5 (when there are fewer than six, the last repeats) with 8 rows over `depth` k.
  * `sums` belongs to row group v; the sums of row group v + 1 lie `next` bytes behind.
@@ -88,6 +121,11 @@ function six(
   sums: usize, next: usize, last: usize, w: usize, x0: usize, x1: usize, x2: usize, x3: usize, x4: usize, x5: usize,
   depth: usize,
 ): void {
+  if (!ASC_FEATURE_RELAXED_SIMD) {
+    three(sums, next, min<usize>(2, last), w, x0, x1, x2, depth);
+    if (last > 2) three(sums + 48, next, last - 3, w, x3, x4, x5, depth);
+    return;
+  }
   const t1 = sums + 16 * min<usize>(1, last);
   const t2 = sums + 16 * min<usize>(2, last);
   const t3 = sums + 16 * min<usize>(3, last);
