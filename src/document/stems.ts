@@ -196,7 +196,10 @@ export function termsOf(text: string, language: Language): Term[] {
 /** The stems of a text, without stop words; scripts without spaces give pairs of letters. */
 export function stemsOf(text: string, language: Language): string[] {
   const stems: string[] = [];
-  for (const { text: word, stem: key } of termsOf(text, language)) {
+  const terms = termsOf(text, language);
+  for (const [i, { text: word, stem: key, start }] of terms.entries()) {
+    // Of a German ordinal only the word: its number is that of too many others to find anything by.
+    if (terms[i + 1]?.start === start && !/\d/.test(word)) continue;
     if (/[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]/u.test(word)) {
       const letters = [...word];
       if (letters.length === 1) stems.push(word);

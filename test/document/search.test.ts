@@ -44,6 +44,9 @@ test('German inflections have one stem, and numbers keep their form', () => {
   expect(stem('1,200', 'en')).toBe('1200');
   expect(stemsOf('What were the harbours of 1204?', 'en')).toEqual(['harbour', '1204']);
   expect(stemsOf('港の灯台', 'other')).toContain('灯台');
+  expect(stemsOf('twenty-one or fünf', 'en')).toEqual(['21', '5']);
+  // The number of a German ordinal is that of too many others.
+  expect(stemsOf('fünf am fünften', 'de')).toEqual(['5', 'funf']);
 });
 
 test('sentences end neither at abbreviations nor at initials, ordinals and decimals', () => {
