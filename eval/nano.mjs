@@ -113,7 +113,7 @@ export const tasks = {
       { run: (model, n) => documentTask(model, documents()[name], n, { refused: true }) },
     ]),
   ),
-  'handwritten: first': { goal: 20 / 24, run: (model, n) => documentTask(model, handwritten('first'), n) },
+  'handwritten: first': { goal: 0.833, run: (model, n) => documentTask(model, handwritten('first'), n) },
   ...Object.fromEntries(
     [
       ['second', undefined],

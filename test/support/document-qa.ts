@@ -111,6 +111,9 @@ export async function tokensRead(page: Page): Promise<number> {
   });
 }
 
+/** How long a document may take to be read on a machine that other suites share: 5,000 pages take 20 s of one core. */
+const READING = 180_000;
+
 /** Gives files as the file dialog does, and waits until all documents were read. */
 export async function add(
   page: Page,
@@ -118,7 +121,9 @@ export async function add(
 ): Promise<void> {
   await page.setInputFiles('#files', [...files]);
   for (const { name } of files) await page.locator('.entry-row', { hasText: name }).waitFor({ state: 'attached' });
-  await page.waitForFunction(() => document.querySelector('.entry-row[data-state=waiting]') === null);
+  await page.waitForFunction(() => document.querySelector('.entry-row[data-state=waiting]') === null, undefined, {
+    timeout: READING,
+  });
 }
 
 interface AxeResult {

@@ -213,15 +213,24 @@ def text_half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: t for name, t in own.items() if name.startswith(("embed_tokens.", "layers.", "norm."))}
 
 
+def between(start: dict[str, Tensor], trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights on the line from where a run began to where it ended, `share` of the way (WiSE-FT, arXiv 2109.01903): most of what was learnt, and most of what was forgotten."""
+    return {name: torch.lerp(start[name].float(), t.float(), share) for name, t in trained.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of training; with --text-only also a GGUF written here, with the committed tokenizer")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--text-only", action="store_true", help="the language model alone, a file of architecture qwen2")
+    parser.add_argument("--from", dest="start", type=Path, help="with --text-only: the GGUF that the run of the checkpoint began from")
+    parser.add_argument("--share", type=float, default=1.0, help="with --from: how far from there to the checkpoint the weights lie")
     args = parser.parse_args()
     if args.text_only:
         whole = {"model": read(args.checkpoint)} if args.checkpoint.suffix == ".gguf" else torch.load(args.checkpoint, weights_only=True, map_location="cpu")
         state = text_half(averaged(whole))
+        if args.start:
+            state = between(text_half(read(args.start)), state, args.share)
         write(state, Config(vocab_size=len(state["embed_tokens.weight"]), num_hidden_layers=layers_of(state, "layers.")), None, args.out, tokenizer=whole.get("tokenizer"))
         print(args.out, args.out.stat().st_size, "bytes")
         return

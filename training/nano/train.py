@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 import optimiser
 from batches import Codec, make_batch
-from export import read
+from export import read, text_half
 from machine import autocast, choose_device
 from model import Config, Nano, deepened, layers_of
 
@@ -46,8 +46,7 @@ def save(path: Path, model, optimisers, step: int, seconds: float, tokens: int) 
 
 def start_model(path: Path, layers: int | None) -> Nano:
     """The language model of a GGUF."""
-    state = {name.removeprefix("lm."): p for name, p in read(path).items()}
-    state = {name: p for name, p in state.items() if name.startswith(("layers.", "embed_tokens.", "norm."))}
+    state = text_half(read(path))
     if layers:
         state = deepened(state, layers, "layers.")
     model = Nano(Config(vocab_size=len(state["embed_tokens.weight"]), num_hidden_layers=layers_of(state, "layers.")))

@@ -7,6 +7,7 @@ const LanguageModel = (await import('octavo/prompt-api')).createLanguageModel(
 
 if ((await LanguageModel.availability()) === 'unavailable') throw new Error('no model here');
 const session = await LanguageModel.create({
+  samplingMode: 'most-predictable',
   initialPrompts: [{ role: 'system', content: 'You answer briefly.' }],
   monitor(m) {
     m.addEventListener('downloadprogress', (e) => console.error(`${Math.round(e.loaded * 100)} %`));
