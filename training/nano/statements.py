@@ -248,7 +248,7 @@ def career(r: Random) -> Statement:
     return Statement(f"{p.said} {r.choice(('has', 'had'))} {value} {kin}.", [(r.choice((f"How many {kin} does {name} have?", f"How many {kin} did {name} have?")), value)], [f"How many {r.choice([k for k in RELATIVES if k != kin])} does {name} have?"], frozenset({name}))
 
 
-LOWER = ("The ", "My ", "Our ", "His ", "Her ", "Their ", "A ", "An ", "It ", "There ", "In ", "On ", "At ", "She ", "He ", "They ", "Lunch ", "Dinner ", "Breakfast ", "Call ", "Please ", "Behind ", "Next ", "Some ", "Three ", "Two ", "Some ")
+LOWER = ("The ", "My ", "Our ", "His ", "Her ", "Their ", "A ", "An ", "It ", "There ", "In ", "On ", "At ", "She ", "He ", "They ", "Lunch ", "Dinner ", "Breakfast ", "Call ", "Please ", "Behind ", "Next ", "Some ", "Three ", "Two ")
 
 
 def joined(r: Random) -> Statement:
