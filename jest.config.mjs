@@ -19,6 +19,7 @@ export default {
   moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node', 'wgsl'],
   testTimeout: 60_000,
   // Modules of finished suites stay in a worker's heap (Node keeps ES modules of vm contexts), so workers are replaced when they have grown.
+  testSequencer: '<rootDir>/tools/sequencer.mjs',
   maxWorkers: 2,
   workerIdleMemoryLimit: '1500MB',
 };
