@@ -42,18 +42,18 @@ export class ContentBuilder {
   }
 
   /**
-   * Adds a block behind an empty line (rows of a table: behind a line's end), or `joined` to the block before it with a space. Runs count from the
+   * Adds a block behind an empty line (rows of a table: behind a line's end), or joined to the block before it by what `joined` says. Runs count from the
    * block's own beginning. Blocks without a visible character are left out.
    */
   add(
     kind: BlockKind,
     text: string,
-    { level = 0, runs = [], joined = false }: { level?: number; runs?: readonly PlacedRun[]; joined?: boolean } = {},
+    { level = 0, runs = [], joined }: { level?: number; runs?: readonly PlacedRun[]; joined?: ' ' | '' } = {},
   ): void {
     if (text.trim() === '') return;
     const before = this.#blocks.at(-1);
-    const goesOn = joined && before !== undefined && before.kind === kind;
-    const between = goesOn ? ' ' : kind === 'row' && before?.kind === 'row' ? '\n' : '\n\n';
+    const goesOn = joined !== undefined && before !== undefined && before.kind === kind;
+    const between = goesOn ? joined : kind === 'row' && before?.kind === 'row' ? '\n' : '\n\n';
     if (this.#length > 0) this.#push(between);
     const start = this.#length;
     if (start + text.length > MOST_CHARACTERS)
@@ -63,7 +63,7 @@ export class ContentBuilder {
         `it has more than ${MOST_CHARACTERS} characters; split it into several documents`,
       );
     this.#push(text);
-    this.#lastText = goesOn ? `${this.#lastText} ${text}` : text;
+    this.#lastText = goesOn ? `${this.#lastText}${between}${text}` : text;
     const page = this.#page?.number ?? 1;
     for (const run of runs) this.#runs.push({ ...run, start: run.start + start, end: run.end + start, page });
     const end = this.#length;

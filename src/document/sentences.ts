@@ -1,5 +1,6 @@
 /** Sentences of a text: Intl.Segmenter, whose cuts behind abbreviations and numbers are undone. */
 import type { Language } from './content.ts';
+import { RAISED_DIGITS } from './raised.ts';
 
 /** `[start, end)`, without the white space around it. */
 export type Span = readonly [start: number, end: number];
@@ -11,6 +12,8 @@ const ABBREVIATIONS = new Set(
     'bzw z.b d.h u.a usw ggf evtl vgl abb tab nr str hrsg jh jhd bspw inkl exkl max min mio mrd tel u.ä o.ä s.o s.u z.t i.d.r a.d v.chr n.chr chr geb gest bd aufl ing dipl hl sog zzgl abs anm'
   ).split(' '),
 );
+
+const MARK = new RegExp(`^[${RAISED_DIGITS}]+`, 'u');
 
 const segmenters = new Map<string, Intl.Segmenter>();
 
@@ -35,9 +38,15 @@ export function sentencesOf(text: string, from: number, to: number, language: La
     }
     start = end;
   };
+  /** Units of the next segment that were taken already: the mark of a footnote belongs to the sentence before it. */
+  let taken = 0;
   for (const { segment } of segmenter(language).segment(text.slice(from, to))) {
-    end += segment.length;
-    if (!goesOn(segment, text.slice(end, end + 40), language)) flush();
+    end += segment.length - taken;
+    taken = 0;
+    if (goesOn(segment, text.slice(end, end + 40), language)) continue;
+    taken = /\s$/u.test(segment) ? 0 : (MARK.exec(text.slice(end, Math.min(to, end + 8)))?.[0].length ?? 0);
+    end += taken;
+    flush();
   }
   flush();
   return spans;

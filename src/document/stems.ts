@@ -1,6 +1,7 @@
 /** Words as they are indexed: lower case, without the letters that inflection adds, without the words that every text has. */
 import type { Language } from './content.ts';
 import { ENGLISH_ORDINALS, englishNumber, germanNumber, germanOrdinal } from './numerals.ts';
+import { RAISED_DIGITS } from './raised.ts';
 
 const STOP: Readonly<Record<Language, ReadonlySet<string>>> = {
   en: new Set(
@@ -20,8 +21,14 @@ export function isStopWord(word: string, language: Language): boolean {
   return STOP[language].has(word);
 }
 
-/** Letters and digits; a number keeps its separators, a word its inner apostrophes. */
-const WORD = /\p{N}+(?:[.,:]\p{N}+)*|[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*|\p{N}+/gu;
+/**
+ * Letters and digits; a number keeps its separators, a word its inner apostrophes. An exponent is a number of its own ("10²" as "10^2"); behind a longer word raised
+ * digits are the mark of a footnote, and no word.
+ */
+const WORD = new RegExp(
+  `\\p{Nd}+(?:[.,:]\\p{Nd}+)*|[\\p{L}\\p{M}]+(?:['’][\\p{L}\\p{M}]+)*|(?<!\\p{L}{4}[${RAISED_DIGITS}]{0,3})[${RAISED_DIGITS}]+|[^\\P{N}${RAISED_DIGITS}]+`,
+  'gu',
+);
 
 export interface Word {
   readonly text: string;

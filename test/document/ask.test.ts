@@ -10,7 +10,14 @@ import { normalise } from '../../src/document/answer/normalise.ts';
 import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
 import { readPlain } from '../../src/document/formats/plain.ts';
-import { claimOf, literal, support, supportingRange, unknownNumbers } from '../../src/document/answer/verify.ts';
+import {
+  claimOf,
+  completeRange,
+  literal,
+  support,
+  supportingRange,
+  unknownNumbers,
+} from '../../src/document/answer/verify.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import { FolderShelf } from '../../src/store/folder-shelf.ts';
 import { testFace, testPlatform } from '../support/engine.ts';
@@ -228,6 +235,19 @@ describe('verification', () => {
     expect(plain).toBe("ana-b c's five");
     expect(places).toHaveLength(plain.length + 1);
     expect(given[places[plain.indexOf('c')]!]).toBe('C');
+  });
+
+  test('an exponent is the same however it is written, and its digits are no number that stands there', () => {
+    const sentence = normalise('It holds 10² or 2·10⁻⁶ of 3,400 km².');
+    expect(sentence.text).toBe('it holds 10^2 or 2·10^-6 of 3,400 km^2.');
+    const place = (answer: string): unknown => literal(claimOf(answer, 'How much?', 'en'), sentence);
+    expect(place('10^2')).toEqual([9, 12]);
+    expect(place('10²')).toEqual([9, 12]);
+    expect(place('102')).toBeUndefined();
+    expect(place('6')).toBeUndefined();
+    const claim = claimOf('3,400', 'How large?', 'en');
+    const text = 'It holds 3,400 km² of ice.';
+    expect(completeRange(claim, text, [9, 14])).toEqual([9, 18]);
   });
 
   test('a claim is literal within word borders only', () => {

@@ -151,7 +151,7 @@ describe('tables, justified lines and forms', () => {
       { x: 127.3, y: 706, text: '3', size: 8 },
       { x: 60, y: 684, text: 'and nothing else is.', size: 12 },
     ];
-    expect((await openTest(pdf({ pages: [{ texts }] }))).text).toBe('H2O is water3 and nothing else is.');
+    expect((await openTest(pdf({ pages: [{ texts }] }))).text).toBe('H2O is water³ and nothing else is.');
   });
 
   test('a justified line with wide spaces is no row of a table, and its column stays whole', async () => {
@@ -453,3 +453,49 @@ const real = (name: string): string =>
     }
   },
 );
+
+describe('notes and exponents', () => {
+  test('a note at the foot of a column, or of a page, does not stand in the middle of a sentence', async () => {
+    const open = [...LEFT.slice(0, 5), 'the copy goes to the customs'];
+    const rest = ['house at the upper quay.', ...RIGHT.slice(0, 5)];
+    const note = column(60, 560, ['1 The list of the year 1904 was lost in a fire.', 'Its copy was found.'], 7);
+    const [columns] = [
+      await openTest(pdf({ pages: [{ texts: [...column(60, 700, open), ...note, ...column(310, 700, rest)] }] })),
+    ];
+    expect(columns.text).toContain('the copy goes to the customs house at the upper quay.');
+    expect(columns.text).toMatch(/^1 The list of the year 1904 was lost in a fire\.\n\nIts copy was found\.\n\n/);
+    const { text, pages } = await openTest(
+      pdf({
+        pages: [
+          {
+            texts: [
+              ...column(60, 760, ['Rules.']),
+              ...column(60, 700, [...open.slice(0, 5), 'the copy goes to the cus-']),
+              ...note,
+            ],
+          },
+          { texts: column(60, 700, ['toms house at the upper quay.', ...RIGHT]) },
+        ],
+      }),
+    );
+    expect(text).toContain('the copy goes to the customs house at the upper quay.');
+    expect(text).toMatch(/^Rules\.\n\n1 The list/);
+    expect(text.slice(pages[1]?.start, pages[1]?.end)).toMatch(/^toms house/);
+  });
+
+  test('raised digits are exponents or marks, and no part of the number or word before them', async () => {
+    const { text } = await open([
+      { x: 60, y: 700, text: 'It holds 10' },
+      { x: 106.2, y: 704, text: '6', size: 6 },
+      { x: 112, y: 700, text: 'litres.' },
+      { x: 136, y: 704, text: '1', size: 6 },
+      { x: 142, y: 700, text: 'The 1' },
+      { x: 167.7, y: 704, text: 'st', size: 6 },
+      { x: 175, y: 700, text: 'tank is full of' },
+      { x: 240, y: 704, text: '1', size: 6 },
+      { x: 243.4, y: 700, text: '/' },
+      { x: 246.2, y: 698, text: '4', size: 6 },
+    ]);
+    expect(text).toBe('It holds 10⁶ litres.¹ The 1st tank is full of 1/4');
+  });
+});

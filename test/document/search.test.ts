@@ -49,6 +49,17 @@ test('German inflections have one stem, and numbers keep their form', () => {
   expect(stemsOf('fünf am fünften', 'de')).toEqual(['5', 'funf']);
 });
 
+test('an exponent is a number of its own however it is written, and the mark of a footnote is no word', () => {
+  expect(stemsOf('10² m² 5 × 10⁻⁶', 'en')).toEqual(stemsOf('10^2 m^2 5 × 10^-6', 'en'));
+  expect(stemsOf('10²', 'en')).not.toContain('102');
+  expect(stemsOf('the harbour¹² of 1204³', 'en')).toEqual(['harbour', '1204', '3']);
+  const text = 'It closed.¹ Ships wait.';
+  expect(sentencesOf(text, 0, text.length, 'en')).toEqual([
+    [0, 11],
+    [12, 23],
+  ]);
+});
+
 test('sentences end neither at abbreviations nor at initials, ordinals and decimals', () => {
   const cut = (text: string, language: 'en' | 'de'): string[] =>
     sentencesOf(text, 0, text.length, language).map(([start, end]) => text.slice(start, end));

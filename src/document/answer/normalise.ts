@@ -1,4 +1,5 @@
 /** Texts as they are compared: without regard to case, to the form of characters, hyphens, quotes and white space. */
+import { lowered } from '../raised.ts';
 
 export interface Normalised {
   readonly text: string;
@@ -14,8 +15,12 @@ export function normalise(text: string): Normalised {
   let out = '';
   const places: number[] = [];
   let at = 0;
+  let wasRaised = false;
   for (const character of text) {
-    const plain = folded(character);
+    const low = lowered(character);
+    // Exponents are compared as "10^2", in whichever way they are written.
+    const plain = low === undefined ? folded(character) : `${wasRaised ? '' : '^'}${low === '−' ? '-' : low}`;
+    wasRaised = low !== undefined;
     if (plain === ' ' && (out === '' || out.endsWith(' '))) {
       at += character.length;
       continue;
@@ -35,6 +40,7 @@ export function normalise(text: string): Normalised {
 function folded(character: string): string {
   if (character === '\u00ad') return '';
   if (/\s/u.test(character)) return ' ';
+  if (character === '\u2044') return '/';
   if (HYPHENS.test(character)) return '-';
   if (SINGLE.test(character)) return "'";
   if (DOUBLE.test(character)) return '"';

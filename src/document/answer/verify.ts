@@ -62,13 +62,16 @@ function namesTogether(question: string, language: Language): string[][] {
 /** What makes the opposite of the word behind it: "non-revolutionary" does not say "revolutionary". */
 const NEGATED = /(?<!\p{L})(?:non|nicht)-$/u;
 
+/** What a word or number goes on behind; an exponent is no number of its own. */
+const WITHIN = /[\p{L}\p{N}^]$|\^[+-]$/u;
+
 /** The first range of `[0, sentence.length)` in which the whole claim stands as it is. */
 export function literal({ text }: Claim, sentence: Normalised): [number, number] | undefined {
   if (text === '') return undefined;
   for (let at = sentence.text.indexOf(text); at >= 0; at = sentence.text.indexOf(text, at + 1)) {
     const end = at + text.length;
     // Not within a word.
-    const open = !/[\p{L}\p{N}]/u.test(sentence.text[at - 1] ?? '') || !/[\p{L}\p{N}]/u.test(text[0] ?? '');
+    const open = !WITHIN.test(sentence.text.slice(Math.max(0, at - 2), at)) || !/[\p{L}\p{N}]/u.test(text[0] ?? '');
     const shut = !/[\p{L}\p{N}]/u.test(sentence.text[end] ?? '') || !/[\p{L}\p{N}]/u.test(text.at(-1) ?? '');
     if (open && shut && !NEGATED.test(sentence.text.slice(0, at)))
       return [sentence.places[at] ?? 0, (sentence.places[end - 1] ?? 0) + 1];
@@ -142,7 +145,7 @@ export function supportingRange(claim: Claim, sentence: string, language: Langua
 const ABOUT =
   /(?:(?<![\p{L}\p{N}])(?:about|almost|approximately|around|at (?:least|most)|below|fewer than|less than|more than|nearly|only|over|roughly|some|under|up to|circa|etwa|fast|höchstens|mehr als|mindestens|nur|rund|über|ungefähr|unter|weniger als)\s|[£$€]\s?)$/iu;
 const UNIT =
-  /^\s?(?:[°%‰²³]\s?[CFK]?|(?:percent|per cent|Prozent|hundred|thousand|million|billion|trillion|tausend|Millionen|Milliarden|sq|square|cubic|Quadrat\p{L}*|degrees?|Grad|[cdkm]?m|[kmµ]?g|[kMGT]?B|[kMGT]?W|[kMG]?Hz|ft|mi|mph|ha|met(?:er|re)s?|Metern?|[kc]\p{L}{3,4}met(?:er|re)s?|Kilometern?|miles?|Meilen|feet|foot|inch(?:es)?|yards?|acres?|hectares?|Hektar|tons?|tonnes?|Tonnen|pounds?|dollars?|Dollar|euros?|years?|Jahren?|months?|Monaten?|weeks?|Wochen|days?|Tagen?|hours?|Stunden|minutes?|Minuten|seconds?|Sekunden)(?![\p{L}\p{N}])²?)/u;
+  /^\s?(?:[°%‰²³]\s?[CFK]?|(?:percent|per cent|Prozent|hundred|thousand|million|billion|trillion|tausend|Millionen|Milliarden|sq|square|cubic|Quadrat\p{L}*|degrees?|Grad|[cdkm]?m|[kmµ]?g|[kMGT]?B|[kMGT]?W|[kMG]?Hz|ft|mi|mph|ha|met(?:er|re)s?|Metern?|[kc]\p{L}{3,4}met(?:er|re)s?|Kilometern?|miles?|Meilen|feet|foot|inch(?:es)?|yards?|acres?|hectares?|Hektar|tons?|tonnes?|Tonnen|pounds?|dollars?|Dollar|euros?|years?|Jahren?|months?|Monaten?|weeks?|Wochen|days?|Tagen?|hours?|Stunden|minutes?|Minuten|seconds?|Sekunden)(?![\p{L}\p{Nd}])[²³]?)/u;
 /** Units that follow each other: "5.4 million square kilometres". */
 const MOST_UNITS = 3;
 const TITLE = /(?<![\p{L}\p{N}])(?:Capt|Col|Dr|Gen|Hon|Lt|Mrs?|Ms|Prof|Rev|Sgt|Sir|St)\.?\s$/u;

@@ -2,6 +2,7 @@
 import { ContentBuilder } from '../builder.ts';
 import type { BlockKind } from '../content.ts';
 import { MOST_CELLS } from '../limits.ts';
+import { raised } from '../raised.ts';
 import { CELLS } from './csv.ts';
 
 /** Tables within tables are read so deep; what is deeper is text of a cell. */
@@ -35,6 +36,8 @@ interface OpenRow {
 export class Flow {
   readonly builder: ContentBuilder;
   #parts: string[] = [];
+  /** How many parts were collected when a raised text began. */
+  #raisedFrom: number | undefined;
   #kind: BlockKind = 'paragraph';
   #level = 0;
   /** The rows that are open, one within a cell of the other; blocks within a cell are parts of it. */
@@ -51,6 +54,19 @@ export class Flow {
 
   text(piece: string): void {
     this.#parts.push(piece);
+  }
+
+  /** What is collected from here to `endRaised` is raised. */
+  beginRaised(): void {
+    this.#raisedFrom ??= this.#parts.length;
+  }
+
+  endRaised(): void {
+    const from = this.#raisedFrom;
+    this.#raisedFrom = undefined;
+    if (from === undefined) return;
+    const own = this.#parts.splice(from).join('');
+    this.#parts.push(raised(own) ?? own);
   }
 
   /** Ends what is open, and begins a block of a kind. */
@@ -78,6 +94,7 @@ export class Flow {
   }
 
   beginRow(): void {
+    this.endRaised();
     if (this.#rows.length >= MOST_NESTED) {
       this.#deeper++;
       return;
@@ -89,6 +106,7 @@ export class Flow {
 
   /** What was collected since the last one is a cell of the open row. */
   endCell({ columns, rows, continues = false }: Span = ONE_CELL): void {
+    this.endRaised();
     const row = this.#rows.at(-1);
     if (row === undefined) return this.end();
     if (this.#deeper > 0) return this.text(' ');
@@ -108,6 +126,7 @@ export class Flow {
 
   /** A row within a cell is a part of the cell's text. */
   endRow(): void {
+    this.endRaised();
     if (this.#deeper > 0) {
       this.#deeper--;
       return this.text(' ');
@@ -160,6 +179,7 @@ export class Flow {
   }
 
   #flush(): void {
+    this.endRaised();
     if (this.#rows.length > 0) {
       this.#parts.push(' ');
       return;

@@ -128,7 +128,8 @@ class Reader implements TokenHandler {
       return;
     }
     if (tagName === 'pre') this.#literal = Math.max(0, this.#literal - 1);
-    if (tagName === 'td' || tagName === 'th') this.#endCell();
+    if (tagName === 'sup') this.#flow.endRaised();
+    else if (tagName === 'td' || tagName === 'th') this.#endCell();
     else if (tagName === 'tr') this.#endRow();
     else if (tagName === 'table') {
       this.#endRow();
@@ -145,6 +146,7 @@ class Reader implements TokenHandler {
   #begin(token: Token.TagToken): void {
     const { tagName: tag } = token;
     if (/^h[1-6]$/.test(tag)) this.#flow.begin('heading', Number(tag[1]));
+    else if (tag === 'sup') this.#flow.beginRaised();
     else if (tag === 'li') this.#flow.begin('item');
     else if (tag === 'pre') {
       this.#literal++;

@@ -43,7 +43,7 @@ const MOST_LEVELS = 4;
 const APART = 1.35;
 const BULLET = /^(?:[•▪◦‣●○–—*·-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s/u;
 const NUMBERED = /^(\d+(?:\.\d+)*)\.?\s+\p{Lu}/u;
-const SENTENCE_END = /[.!?:;…。！？؟۔][”"’'»」』)\]]*$/u;
+const SENTENCE_END = /[.!?:;…。！？؟۔][”"’'»」』)\]⁰¹²³⁴-⁹]*$/u;
 /** Scripts without spaces between words: their lines are joined without one. */
 const UNSPACED = '[\\p{sc=Han}\\p{sc=Hiragana}\\p{sc=Katakana}\\u3000-\\u303f\\uff00-\\uffef]';
 const UNSPACED_END = new RegExp(`${UNSPACED}$`, 'u');
@@ -56,12 +56,71 @@ const endOf = ({ rtl, u0, u1 }: PageLine): number => (rtl ? -u0 : u1);
 export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): void {
   const furniture = repeated(pages);
   const body = bodyOf(pages);
+  const blocks = pages.map(({ lines }) =>
+    paragraphs(
+      lines.filter((line) => !furniture.has(line)),
+      body,
+    ),
+  );
   pages.forEach((page, i) => {
     builder.beginPage(i + 1, page.width, page.height, page.label);
-    const lines = page.lines.filter((line) => !furniture.has(line));
-    for (const block of paragraphs(lines, body)) addBlock(builder, block, body);
+    const [own = [], before, after] = [blocks[i], blocks[i - 1]?.at(-1), blocks[i + 1]];
+    const ordered = withoutNotesBetween(own, before, after?.[0], body);
+    // What follows on the next page is asked for the last paragraph of this one.
+    blocks[i] = ordered;
+    ordered.forEach((block, k) =>
+      addBlock(builder, block, body, { before: ordered[k - 1] ?? before, after: ordered[k + 1] ?? after?.[0] }),
+    );
     builder.endPage(page.kind);
   });
+}
+
+/** Of most of the text: letters of notes at the foot of a column are smaller. */
+const SMALLER = 0.94;
+
+/**
+ * The blocks of a page, of which small ones at the foot of a column (notes, the lines of a publisher) do not stand within a paragraph that goes on in the next column or
+ * overleaf: they come before it, or behind it where it began on the page before.
+ */
+function withoutNotesBetween(
+  blocks: readonly Paragraph[],
+  before: Paragraph | undefined,
+  after: Paragraph | undefined,
+  body: Body,
+): Paragraph[] {
+  const isText = ({ kind, lines }: Paragraph): boolean =>
+    kind === 'paragraph' && lines.every(({ size }) => size >= SMALLER * body.size);
+  const isNote = ({ kind, lines }: Paragraph): boolean =>
+    (kind === 'paragraph' || kind === 'item') && lines.every(({ size }) => size < SMALLER * body.size);
+  const follows = (first: Paragraph | undefined, second: Paragraph | undefined): boolean => {
+    const [last, next] = [first?.lines.at(-1), second?.lines[0]];
+    if (first === undefined || second === undefined || last === undefined || next === undefined) return false;
+    return isText(first) && isText(second) && goesOn(last.text, next.text);
+  };
+  const found = [...blocks];
+  for (let i = 0; i < found.length; i++) {
+    const open = found[i];
+    let end = i + 1;
+    while (end < found.length && isBelow(found[end], open) && isNote(found[end] as Paragraph)) end++;
+    if (open === undefined || end === i + 1 || !isText(open)) continue;
+    const next = found[end];
+    const here = next !== undefined && next.lines[0]?.column !== open.lines.at(-1)?.column && follows(open, next);
+    if (!here && !(next === undefined && follows(open, after))) continue;
+    const notes = found.slice(i + 1, end);
+    const whole = here ? { ...open, lines: [...open.lines, ...next.lines] } : open;
+    const begun = i === 0 && follows(before, open);
+    if (begun && !here) continue;
+    found.splice(i, end - i + (here ? 1 : 0), ...(begun ? [whole, ...notes] : [...notes, whole]));
+    // The paragraph may go on in a third column.
+    if (!begun) i += notes.length - 1;
+  }
+  return found;
+}
+
+/** Whether all of a block stands lower on the page than the end of another one. */
+function isBelow(block: Paragraph | undefined, other: Paragraph | undefined): boolean {
+  const end = other?.lines.at(-1)?.v ?? Infinity;
+  return block !== undefined && block.lines.every(({ v }) => v > end);
 }
 
 /** How many pages a line has to stand on, and what share of them, to be a header or footer; of two pages, at the same height of both. */
@@ -236,40 +295,57 @@ function goesOn(text: string, next: string): boolean {
   return !SENTENCE_END.test(text) && (/^[\p{Ll}\p{Lo}]/u.test(next) || /[\p{L}-][-\u2010\u00ad]$/u.test(text));
 }
 
-function addBlock(builder: ContentBuilder, { kind, level, lines }: Paragraph, body: Body): void {
+/** What stands between two lines of a paragraph: a space, nothing, or nothing in place of a hyphen that parted a word. */
+function between(text: string, next: string, body: Body): 'space' | 'nothing' | 'no hyphen' {
+  const hyphen = /(\p{L}+)[-\u2010\u00ad]$/u.exec(text);
+  const second = /^\p{Ll}+/u.exec(next)?.[0];
+  if (hyphen !== null && second !== undefined) {
+    const first = hyphen[1] ?? '';
+    const kept =
+      !text.endsWith('\u00ad') &&
+      body.words.has(`${first}-${second}`.toLowerCase()) &&
+      !body.words.has(`${first}${second}`.toLowerCase());
+    return kept ? 'nothing' : 'no hyphen';
+  }
+  const unspaced = UNSPACED_END.test(text) && UNSPACED_START.test(next);
+  return (hyphen !== null && /^\p{Lu}/u.test(next)) || unspaced ? 'nothing' : 'space';
+}
+
+/** `before` and `after`: the blocks around it, perhaps on other pages. */
+function addBlock(
+  builder: ContentBuilder,
+  { kind, level, lines }: Paragraph,
+  body: Body,
+  { before, after }: { readonly before: Paragraph | undefined; readonly after: Paragraph | undefined },
+): void {
   let text = '';
   const runs: PlacedRun[] = [];
   const last = builder.last;
-  const joined =
-    kind === 'paragraph' && last?.kind === 'paragraph' && lines[0] !== undefined && goesOn(last.text, lines[0].text);
+  const begin = lines[0]?.text ?? '';
+  const joined = kind === 'paragraph' && last?.kind === 'paragraph' && goesOn(last.text, begin);
+  const joint = joined && before !== undefined ? between(before.lines.at(-1)?.text ?? '', begin, body) : 'space';
+  /** The hyphen that was left out is no character of the run before. */
+  const dropHyphen = (): void => {
+    text = text.slice(0, -1);
+    const run = runs.at(-1);
+    if (run !== undefined && run.end > text.length) runs[runs.length - 1] = { ...run, end: text.length };
+  };
   for (const line of lines) {
-    const hyphen = /(\p{L}+)[-\u2010\u00ad]$/u.exec(text);
     if (text !== '') {
-      const second = /^\p{Ll}+/u.exec(line.text)?.[0];
-      if (hyphen !== null && second !== undefined) {
-        const first = hyphen[1] ?? '';
-        const kept =
-          !text.endsWith('\u00ad') &&
-          body.words.has(`${first}-${second}`.toLowerCase()) &&
-          !body.words.has(`${first}${second}`.toLowerCase());
-        if (!kept) text = text.slice(0, -1);
-      } else if (
-        (hyphen === null || !/^\p{Lu}/u.test(line.text)) &&
-        !(UNSPACED_END.test(text) && UNSPACED_START.test(line.text))
-      )
-        text += ' ';
+      const own = between(text, line.text, body);
+      if (own === 'no hyphen') dropHyphen();
+      else if (own === 'space') text += ' ';
     }
     const at = text.length;
-    // The hyphen that was left out is no character of the run before.
-    const before = runs.at(-1);
-    if (before !== undefined && before.end > at) runs[runs.length - 1] = { ...before, end: at };
     text += line.text;
     for (const run of line.runs) runs.push({ ...run, start: run.start + at, end: run.end + at });
   }
+  const next = after?.kind === 'paragraph' && kind === 'paragraph' ? after.lines[0]?.text : undefined;
+  if (next !== undefined && goesOn(text, next) && between(text, next, body) === 'no hyphen') dropHyphen();
   builder.add(kind, text.replaceAll('\u00ad', ''), {
     level,
     runs: text.includes('\u00ad') ? withoutSoftHyphens(text, runs) : runs,
-    joined,
+    ...(joined && { joined: joint === 'space' ? ' ' : '' }),
   });
 }
 

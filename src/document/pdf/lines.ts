@@ -4,6 +4,7 @@
  * both sides of which there is prose, they are read column by column, between the lines that cross it.
  */
 
+import { raised } from '../raised.ts';
 import { lettersOf } from './direction.ts';
 import { tableRows } from './rows.ts';
 
@@ -83,12 +84,14 @@ export function linesOf(given: readonly Piece[]): Line[] {
 const SCRIPT_SIZE = 0.9;
 const SCRIPT_SHIFT = 0.7;
 const SCRIPT_GAP = 0.25;
+/** Raised by less, smaller letters stand on the line. */
+const LEAST_RAISED = 0.15;
 
 /** Pieces of which those that are raised or lowered beside larger ones ("H₂O", marks of footnotes) are on the line of these. */
 function withScripts(pieces: readonly Piece[]): Piece[] {
   const sorted = pieces.filter(({ text }) => text.trim() !== '').sort((a, b) => a.v - b.v);
   const largest = sorted.reduce((size, piece) => Math.max(size, piece.size), 0);
-  const bases = new Map<Piece, number>();
+  const bases = new Map<Piece, Piece>();
   let first = 0;
   for (const piece of sorted) {
     while (first < sorted.length && (sorted[first]?.v ?? 0) < piece.v - SCRIPT_SHIFT * largest) first++;
@@ -101,10 +104,22 @@ function withScripts(pieces: readonly Piece[]): Piece[] {
       const isBase = piece.size < SCRIPT_SIZE * base.size && shift < SCRIPT_SHIFT * base.size;
       if (!isBase || Math.abs(gap) > SCRIPT_GAP * base.size || shift >= near) continue;
       near = shift;
-      bases.set(piece, base.v);
+      bases.set(piece, base);
     }
   }
-  return pieces.map((piece) => ({ ...piece, v: bases.get(piece) ?? piece.v }));
+  const slashes = sorted.filter(({ text }) => /^[/⁄]/u.test(text));
+  return pieces.map((piece) => {
+    const base = bases.get(piece);
+    if (base === undefined) return piece;
+    // The upper number of a fraction ("1⁄4") is no exponent; behind a number ("2¹⁄4") it stays apart from it.
+    const fraction = slashes.some(
+      ({ u0, v }) =>
+        Math.abs(u0 - piece.u1) < SCRIPT_GAP * base.size && Math.abs(v - base.v) < SCRIPT_SHIFT * base.size,
+    );
+    const behind = /\d$/.test(base.text) && Math.abs(base.u1 - piece.u0) < SCRIPT_GAP * base.size;
+    const up = base.v - piece.v > LEAST_RAISED * base.size && (!fraction || behind);
+    return { ...piece, v: base.v, text: (up ? raised(piece.text) : undefined) ?? piece.text };
+  });
 }
 
 /** Pieces of one baseline, cut at wide gaps. */
