@@ -176,6 +176,73 @@ describe('docx', () => {
     expect(document.text).toBe('The toll is due each month, in May.\n\nNew.\n\nAnna | month, 40');
   });
 
+  test('numbers of lists and headings, raised digits, and what stands on each page once', async () => {
+    const level = (format: string, text: string, start = 1): string =>
+      `<w:start w:val="${start}"/><w:numFmt w:val="${format}"/><w:lvlText w:val="${text}"/>`;
+    const list = (id: string, levels: readonly string[]): string =>
+      `<w:abstractNum w:abstractNumId="${id}">${levels.map((own, i) => `<w:lvl w:ilvl="${i}">${own}</w:lvl>`).join('')}</w:abstractNum>`;
+    const numbering =
+      list('7', [level('decimal', '%1.'), level('lowerLetter', '%2)'), level('upperRoman', '(%3)', 4)]) +
+      list('8', [level('decimal', '§ %1'), level('decimal', '%1.%2')]) +
+      list('9', [level('bullet', '•')]) +
+      [7, 8, 9].map((id) => `<w:num w:numId="${id - 6}"><w:abstractNumId w:val="${id}"/></w:num>`).join('') +
+      '<w:num w:numId="4"><w:abstractNumId w:val="7"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="5"/></w:lvlOverride></w:num>';
+    const place = (number: number, depth = 0): string =>
+      `<w:numPr><w:ilvl w:val="${depth}"/><w:numId w:val="${number}"/></w:numPr>`;
+    const numbered =
+      '<w:style w:styleId="H1"><w:name w:val="heading 1"/><w:pPr><w:numPr><w:numId w:val="2"/></w:numPr></w:pPr></w:style>' +
+      '<w:style w:styleId="Own"><w:name w:val="Clause"/><w:basedOn w:val="H1"/></w:style>';
+    const raised = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>2</w:t></w:r>';
+    const field = (command: string, shown: string): string =>
+      `<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> ${command} </w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r><w:r><w:t>${shown}</w:t></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`;
+    const body =
+      paragraph('Parties', '<w:pStyle w:val="Own"/>') +
+      paragraph('Anna', place(1)) +
+      paragraph('rent', place(1, 1)) +
+      paragraph('heat', place(1, 1)) +
+      paragraph('gas', place(1, 2)) +
+      paragraph('Berta', place(1)) +
+      paragraph('rent', place(1, 1)) +
+      paragraph('Rooms', '<w:pStyle w:val="Own"/>') +
+      paragraph('Kitchen', place(2, 1)) +
+      paragraph('point', place(3)) +
+      paragraph('later', place(4)) +
+      paragraph('Plain', '<w:pStyle w:val="Own"/><w:numPr><w:numId w:val="0"/></w:numPr>') +
+      `<w:p><w:r><w:t>40 m</w:t></w:r>${raised}<w:r><w:t> of ${'floor.'}</w:t></w:r></w:p>` +
+      '<w:sectPr><w:headerReference w:type="first" r:id="a"/><w:headerReference w:type="default" r:id="b"/><w:footerReference r:id="c" w:type="default"/><w:footerReference r:id="d"/></w:sectPr>';
+    const file = zip({
+      'word/document.xml': `<w:document><w:body>${body}</w:body></w:document>`,
+      'word/numbering.xml': `<w:numbering>${numbering}</w:numbering>`,
+      'word/styles.xml': `<w:styles>${numbered}</w:styles>`,
+      'word/_rels/document.xml.rels': ['a:header1', 'b:header2', 'c:footer1', 'd:footer2']
+        .map((one) => `<Relationship Id="${one[0]}" Target="${one.slice(2)}.xml"/>`)
+        .join(''),
+      'word/header1.xml': `<w:hdr>${paragraph('Draft 7')}</w:hdr>`,
+      'word/header2.xml': `<w:hdr>${paragraph('Draft 7')}</w:hdr>`,
+      'word/footer1.xml': `<w:ftr><w:p><w:r><w:t>Lund · Page </w:t></w:r>${field('PAGE', '1')}<w:r><w:t> of </w:t></w:r>${field('NUMPAGES', '3')}</w:p></w:ftr>`,
+      'word/footer2.xml': `<w:ftr><w:p><w:fldSimple w:instr=" PAGE "><w:r><w:t>1</w:t></w:r></w:fldSimple></w:p></w:ftr>`,
+    });
+    const document = await openTest(new File([file as Uint8Array<ArrayBuffer>], 'a.docx'));
+    expect(document.text.split('\n\n')).toEqual([
+      'Draft 7',
+      '§ 1 Parties',
+      '1. Anna',
+      'a) rent',
+      'b) heat',
+      '(IV) gas',
+      '2. Berta',
+      'a) rent',
+      '§ 2 Rooms',
+      '2.1 Kitchen',
+      'point',
+      '5. later',
+      'Plain',
+      '40 m² of floor.',
+      'Lund',
+    ]);
+    expect(document.outline.map(({ title }) => title)).toEqual(['§ 1 Parties', '§ 2 Rooms', 'Plain']);
+  });
+
   test('cells of several rows and columns, and endnotes', async () => {
     const cell = (text: string, properties = ''): string =>
       `<w:tc><w:tcPr>${properties}</w:tcPr>${paragraph(text)}</w:tc>`;
