@@ -13,6 +13,8 @@ const ABBREVIATIONS = new Set(
   ).split(' '),
 );
 
+/** The number of an item, before its sentence. */
+const LABEL = /^\s*(?:§\s?)?\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[a-z]|[ivx]{1,4}|[IVX]{1,4})[.)]{1,2}\s*$/u;
 const MARK = new RegExp(`^[${RAISED_DIGITS}]+`, 'u');
 
 const segmenters = new Map<string, Intl.Segmenter>();
@@ -43,6 +45,7 @@ export function sentencesOf(text: string, from: number, to: number, language: La
   for (const { segment } of segmenter(language).segment(text.slice(from, to))) {
     end += segment.length - taken;
     taken = 0;
+    if (LABEL.test(text.slice(start, Math.min(end, start + 16)))) continue;
     if (goesOn(segment, text.slice(end, end + 40), language)) continue;
     taken = /\s$/u.test(segment) ? 0 : (MARK.exec(text.slice(end, Math.min(to, end + 8)))?.[0].length ?? 0);
     end += taken;

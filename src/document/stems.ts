@@ -2,6 +2,7 @@
 import type { Language } from './content.ts';
 import { ENGLISH_ORDINALS, englishNumber, germanNumber, germanOrdinal } from './numerals.ts';
 import { RAISED_DIGITS } from './raised.ts';
+import { dateAt, largeness, timeAt, type Words } from './times.ts';
 
 const STOP: Readonly<Record<Language, ReadonlySet<string>>> = {
   en: new Set(
@@ -168,7 +169,11 @@ export function termsOf(text: string, language: Language): Term[] {
   const words = wordsOf(text);
   const lower = words.map((word) => word.text.toLowerCase());
   /** Whether nothing but a space or a hyphen stands between a word and the one before it. */
-  const joined = (at: number): boolean => /^[\s\u2010-]$/u.test(text.slice(words[at - 1]?.end, words[at]?.start ?? 0));
+  const between = (at: number): string => text.slice(words[at - 1]?.end ?? 0, words[at]?.start ?? text.length);
+  const joined = (at: number): boolean => at < words.length && /^[\s\u2010-]$/u.test(between(at));
+  const parted = (at: number, mark: string): boolean => between(at).replaceAll(/[\u2010\u2011]/gu, '-') === mark;
+  const parts: Words = { lower, joined: (at) => at < words.length && /^[\s\u2010.-]?$/u.test(between(at)), parted };
+  const largeAt = (at: number): number => (joined(at) ? largeness(lower[at] ?? '', language) : 1);
   const terms: Term[] = [];
   for (let at = 0; at < words.length; at++) {
     const word = words[at];
@@ -178,13 +183,34 @@ export function termsOf(text: string, language: Language): Term[] {
       const end = words[at + count - 1]?.end ?? word.end;
       terms.push({ text: text.slice(word.start, end), start: word.start, end, stem: key });
     };
+    const date = dateAt(parts, at, language);
+    if (date !== undefined) {
+      for (const { text: part, word: which, from, to } of date) {
+        const start = (words[at + which]?.start ?? 0) + from;
+        const end = (words[at + which]?.start ?? 0) + to;
+        terms.push({ text: text.slice(start, end), start, end, stem: stem(part, language) });
+      }
+      at += Math.max(...date.map(({ word: which }) => which));
+      continue;
+    }
+    const time = timeAt(parts, at, language);
+    if (time !== undefined) {
+      add(time.time, time.count);
+      at += time.count - 1;
+      continue;
+    }
     const number = englishNumber(lower, at, joined);
     if (number !== undefined) {
-      add(String(number.value), number.count);
+      add(String(number.value * largeAt(at + number.count)), number.count);
       at += number.count - 1;
       continue;
     }
     const next = words[at + 1];
+    const large = /^\d[\d.,]*$/.test(own) ? largeAt(at + 1) : 1;
+    if (large > 1) {
+      add(String(Math.round(decimal(stem(own, language)) * large)));
+      continue;
+    }
     if (/^\d+$/.test(own) && next?.start === word.end && ORDINAL_END.test(next.text)) {
       add(own, 2);
       const ordinal = ENGLISH_ORDINALS[Number(own)] ?? '';
@@ -195,16 +221,37 @@ export function termsOf(text: string, language: Language): Term[] {
     const german = germanNumber(own, language === 'de');
     const ordinal = language === 'de' ? germanOrdinal(own) : undefined;
     if (ordinal !== undefined) add(String(ordinal));
-    add(german === undefined ? stem(own, language) : String(german));
+    add(german === undefined ? stem(own, language) : String(german * largeAt(at + 1)));
   }
   return terms;
 }
 
-/** The stems of a text, without stop words; scripts without spaces give pairs of letters. */
-export function stemsOf(text: string, language: Language): string[] {
+/** A number with a decimal point or comma. */
+const decimal = (number: string): number => Number(number.replace(',', '.'));
+
+/** What a question calls a time of day or a unit that a text writes as a sign. */
+const CALLED: Readonly<Partial<Record<Language, Readonly<Record<string, string>>>>> = {
+  en: { time: 'time hour', '%': 'percent', '€': 'euro', $: 'dollar', '£': 'pound', '°': 'degree' },
+  de: { time: 'Uhrzeit Zeit Uhr', '%': 'Prozent', '€': 'Euro', $: 'Dollar', '£': 'Pfund', '°': 'Grad' },
+};
+
+function called({ stem: key, start, end }: Term, text: string, language: Language): string[] {
+  if (!/^\d/.test(key)) return [];
+  const behind = /^\s?([%€$£°])/u.exec(text.slice(end, end + 2))?.[1];
+  const sign = behind ?? /([€$£])\s?$/u.exec(text.slice(Math.max(0, start - 2), start))?.[1];
+  const words = CALLED[language]?.[/^\d{1,2}:\d\d$/.test(key) ? 'time' : (sign ?? '')];
+  return words === undefined ? [] : words.split(' ').map((word) => stem(word, language));
+}
+
+/**
+ * The stems of a text, without stop words; scripts without spaces give pairs of letters. Of a text that is searched, a time is there as what it is called, too, and so is
+ * a unit that is a sign; of a question (`asked`) they are not, since what is called so need not be what was asked for.
+ */
+export function stemsOf(text: string, language: Language, asked = false): string[] {
   const stems: string[] = [];
   const terms = termsOf(text, language);
-  for (const [i, { text: word, stem: key, start }] of terms.entries()) {
+  for (const [i, term] of terms.entries()) {
+    const { text: word, stem: key, start } = term;
     // Of a German ordinal only the word: its number is that of too many others to find anything by.
     if (terms[i + 1]?.start === start && !/\d/.test(word)) continue;
     if (/[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]/u.test(word)) {
@@ -213,7 +260,7 @@ export function stemsOf(text: string, language: Language): string[] {
       for (let i = 0; i + 1 < letters.length; i++) stems.push(`${letters[i] ?? ''}${letters[i + 1] ?? ''}`);
       continue;
     }
-    if (!isStopWord(word.toLowerCase(), language)) stems.push(key);
+    if (!isStopWord(word.toLowerCase(), language)) stems.push(...(asked ? [] : called(term, text, language)), key);
   }
   return stems;
 }

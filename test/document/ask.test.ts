@@ -250,6 +250,14 @@ describe('verification', () => {
     expect(completeRange(claim, text, [9, 14])).toEqual([9, 18]);
   });
 
+  test('a time is supported in whichever way it is written, and another one is not', () => {
+    const claim = claimOf('It closes at 10:45 pm', 'When does it close?', 'en');
+    expect(support(claim, 'The pool closes at 22:45 each day.', 'en').supported).toBe(true);
+    expect(support(claim, 'The pool closes at 10:45 each day.', 'en').supported).toBe(false);
+    expect(unknownNumbers('10:45 pm', 'It closes at 22:45.', 'en')).toEqual([]);
+    expect(unknownNumbers('11 pm', 'It closes at 22:45.', 'en')).toEqual(['11 pm']);
+  });
+
   test('a claim is literal within word borders only', () => {
     const sentence = normalise('The count is 138, then 38.');
     expect(literal(claimOf('38', 'How many?', 'en'), sentence)).toEqual([23, 25]);

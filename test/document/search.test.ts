@@ -68,6 +68,7 @@ test('sentences end neither at abbreviations nor at initials, ordinals and decim
     'It rained, e.g. in May.',
     '"Go!" he said.',
   ]);
+  expect(cut('2. The rent is due. It is 5.', 'en')).toEqual(['2. The rent is due.', 'It is 5.']);
   expect(cut('Am 3. Oktober kam z. B. das Schiff. Es fuhr ca. 5 Meilen.', 'de')).toEqual([
     'Am 3. Oktober kam z. B. das Schiff.',
     'Es fuhr ca. 5 Meilen.',

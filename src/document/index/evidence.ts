@@ -2,6 +2,7 @@
 import type { Language } from '../content.ts';
 import { sentencesOf } from '../sentences.ts';
 import { isStopWord, stemsOf, termsOf } from '../stems.ts';
+import { knownForm } from '../times.ts';
 
 /** Each from 0 to 1. */
 export interface Evidence {
@@ -43,7 +44,7 @@ export function evidenceOf(
   let pairs = 0;
   for (const { path, text, language } of texts.slice(0, PASSAGES)) {
     const heading = stemsOf(path.join(' '), language);
-    const asked = followers(stemsOf(question, language));
+    const asked = followers(stemsOf(question, language, true).map((term) => knownForm(term, has)));
     const stems = sentencesOf(text, 0, text.length, language).map(([from, to]) =>
       stemsOf(text.slice(from, to), language),
     );
@@ -74,5 +75,5 @@ function unnamed(question: string, language: Language, has: (term: string) => bo
       (language !== 'de' && start > 0 && /^\p{Lu}/u.test(text) && !isStopWord(text.toLowerCase(), language)),
   );
   if (named.length === 0) return 0;
-  return named.filter(({ stem }) => !has(stem)).length / named.length;
+  return named.filter(({ stem }) => !has(knownForm(stem, has))).length / named.length;
 }

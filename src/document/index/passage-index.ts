@@ -2,6 +2,7 @@
 import MiniSearch, { type AsPlainObject, type Options } from 'minisearch';
 import type { Language } from '../content.ts';
 import { stemsOf } from '../stems.ts';
+import { knownForm } from '../times.ts';
 
 /** A passage as it is put into the index. */
 export interface Entry {
@@ -53,7 +54,8 @@ export class PassageIndex {
   /** The stems by which a question is looked up: in all languages that there are. */
   terms(question: string): string[] {
     const languages = this.#languages.size === 0 ? (['other'] as const) : [...this.#languages];
-    return [...new Set(languages.flatMap((language) => stemsOf(question, language)))].slice(0, MOST_TERMS);
+    const stems = new Set(languages.flatMap((language) => stemsOf(question, language, true)));
+    return [...new Set([...stems].slice(0, MOST_TERMS).map((term) => knownForm(term, (own) => this.has(own))))];
   }
 
   /** Scores by passage; those that share no word with the question are not among them. */
