@@ -131,7 +131,7 @@ function value(narrow: bool, undoes: bool, acc: v128, undo: v128): v128 {
  * Symmetric formats start from the field `correction` of the record (with a scale for 16 k, the second half from the
  * field `second`) times 2^shift. With `narrow`, the dots of a block, or of a half with a scale of its own, are summed
  * in 16 bits and widened once; affine formats with 5 bits then subtract such an offset, too, by which they fit
- * (narrow.ts), and add it again afterwards (`undoes`).
+ * (gemv.ts), and add it again afterwards (`undoes`).
  */
 @inline
 function multiplyTwo(

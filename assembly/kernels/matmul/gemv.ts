@@ -2,11 +2,15 @@
  * Integer products of one token. Every weight byte is read once, and memory bandwidth is the limit. Up to four tiles
  * are multiplied side by side, block by block, because a core reads faster from several places at once than from one.
  * Their sums lie in memory (L1). The fewer instructions a block takes, the more of its loads are under way at once.
- * Additions happen in the order of gemm.ts, so that both give the same bits. Without VNNI, narrow.ts
- * takes the place of the loops. The file is long because all formats share these sums and their order.
+ * Additions happen in the order of gemm.ts, so that both give the same bits. The file is long because all formats share
+ * these sums and their order.
+ *
+ * Without VNNI a dot into 32 bits is three instructions and one into 16 bits two, so there (`narrow`, known at compile
+ * time) the dots of a block, or of a half with a scale of its own, are summed in 16 bits and widened once. Such a sum
+ * fits because an offset is subtracted first: quants of 5 bits become -16 to 15, and 16 of them times 127 are at most
+ * 32,512, as are 8 of 6 bits. Overflow before the last addition does no harm. The integers are the same.
  *
  *   scratch: | sums of the last rows, where they fill no tile f32 [16] | d f32 [16] | -dmin f32 [16] | of tile 1 ... |
- *            | integers of the block, without VNNI i32 [4 tiles][16 rows], of halves [4 tiles][half 0, 1][16 rows] |
  */
 import {
   FORMAT_Q2_K, FORMAT_Q3_K, FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q4_K, FORMAT_Q5_0, FORMAT_Q5_1, FORMAT_Q5_K, FORMAT_Q6_K,
@@ -15,17 +19,16 @@ import {
 } from './layout';
 import { NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
 import {
-  GROUP, SEVEN_BITS, SIGNED, dotMagnitude, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd,
+  GROUP, SEVEN_BITS, SIGNED, dotMagnitude, dotPairs, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd,
 } from './dot';
 import { halfMask, halfPower, halves, halvesBy, unknownZero, vector } from './vectors';
 import { writeSums } from './gemm';
-import { inNarrow, tilesNarrow } from './narrow';
 
 /** Tiles that are multiplied side by side. */
-export const STREAMS: usize = 4;
+const STREAMS: usize = 4;
 /** Bytes of the sums of a tile, and of its d and -dmin in scratch. */
-export const SUMS: usize = 64;
-export const FACTORS: usize = 128;
+const SUMS: usize = 64;
+const FACTORS: usize = 128;
 /** The distance from a k-group in a record to the one whose quants are the high halves of the same bytes. */
 const HIGH: usize = 4 * GROUP;
 
@@ -41,19 +44,19 @@ function field(v: v128, right: i32, mask: v128): v128 {
   return v128.and(right > 0 ? i16x8.shr_u(v, right) : right < 0 ? i16x8.shl(v, -right) : v, mask);
 }
 
-/** Adds a block's integers for one row group to the sum. */
+/** Adds a block's integers for one row group to the sum; `scale` and `total` are those of the record. */
 @inline
-function finish(format: i32, sum: usize, acc: v128, scale: v128, minimum: v128, x: usize): void {
+function finish(format: i32, sum: usize, acc: v128, d: v128, minimum: v128, scale: v128, total: v128): void {
   let s = v128.load(sum);
-  if (isAffine(format)) s = multiplyAdd(minimum, v128.load32_splat(x, SUM), s);
-  v128.store(sum, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(scale, v128.load32_splat(x, SCALE)), s));
+  if (isAffine(format)) s = multiplyAdd(minimum, total, s);
+  v128.store(sum, multiplyAdd(f32x4.convert_i32x4_s(acc), f32x4.mul(d, scale), s));
 }
 
 /** Adds the products of a vector of nibbles: the low ones times the k-group x, the high ones times y. */
 @inline
 function nibbles(
-  format: i32, acc: v128, both: v128, x: v128, xOdd: v128, y: v128, yOdd: v128, bits: v128, m: v128, bit: v128,
-  evens: v128,
+  format: i32, narrow: bool, acc: v128, both: v128, x: v128, xOdd: v128, y: v128, yOdd: v128, bits: v128, m: v128,
+  bit: v128, evens: v128,
 ): v128 {
   let low = v128.and(both, m);
   let high = v128.and(i16x8.shr_u(both, 4), m);
@@ -67,22 +70,20 @@ function nibbles(
     const b = i32x4.add(i32x4.dot_i16x8_s(lowOdd, xOdd), i32x4.dot_i16x8_s(i16x8.shr_u(both, 12), yOdd));
     return i32x4.add(acc, i32x4.add(a, b));
   }
+  if (narrow) return i16x8.add(acc, i16x8.add(dotPairs(x, low), dotPairs(y, high)));
   return dotVector(dotVector(acc, low, x, xOdd, evens), high, y, yOdd, evens);
 }
 
-/** Returns a negated sum of the record, which is in pairs (activations.ts), in 32 bits. */
-@inline
-function total(pairs: v128): v128 {
-  return i32x4.extadd_pairwise_i16x8_s(pairs);
-}
-
-/** Adds a block to the sums of a tile, for the formats with nibbles and one scale for 32 values. */
+/**
+ * Adds a block to the sums of a tile, for the formats with nibbles and one scale for 32 values. The integers begin at
+ * `start`, and without VNNI `undo` is subtracted from them. `mask` is that of f16 numbers, or of K formats' scales.
+ */
 @inline
 function nibbleBlock(
-  format: i32, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, evens: v128, mask: v128,
-  power: v128,
+  format: i32, narrow: bool, sums: usize, block: usize, factors: usize, x: usize, start: v128, undo: v128, scale: v128,
+  total: v128, m: v128, bit: v128, evens: v128, ones: v128, mask: v128, power: v128,
 ): void {
-  let a0 = isAffine(format) ? i32x4.splat(0) : i32x4.shl(total(v128.load32_splat(x, NEGATED)), offsetShift(format));
+  let a0 = start;
   let a1 = a0;
   let a2 = a0;
   let a3 = a0;
@@ -107,10 +108,10 @@ function nibbleBlock(
     const lowOdd = odd(k, low);
     const high = v128.load32_splat(k, HIGH);
     const highOdd = ASC_FEATURE_RELAXED_SIMD ? high : v128.load32_splat(k, HIGH + 4);
-    a0 = nibbles(format, a0, v128.load(w), low, lowOdd, high, highOdd, b0, m, bit, evens);
-    a1 = nibbles(format, a1, v128.load(w, 16), low, lowOdd, high, highOdd, b1, m, bit, evens);
-    a2 = nibbles(format, a2, v128.load(w, 32), low, lowOdd, high, highOdd, b2, m, bit, evens);
-    a3 = nibbles(format, a3, v128.load(w, 48), low, lowOdd, high, highOdd, b3, m, bit, evens);
+    a0 = nibbles(format, narrow, a0, v128.load(w), low, lowOdd, high, highOdd, b0, m, bit, evens);
+    a1 = nibbles(format, narrow, a1, v128.load(w, 16), low, lowOdd, high, highOdd, b1, m, bit, evens);
+    a2 = nibbles(format, narrow, a2, v128.load(w, 32), low, lowOdd, high, highOdd, b2, m, bit, evens);
+    a3 = nibbles(format, narrow, a3, v128.load(w, 48), low, lowOdd, high, highOdd, b3, m, bit, evens);
     if (hasBits(format)) {
       b0 = i16x8.shr_u(b0, 1);
       b1 = i16x8.shr_u(b1, 1);
@@ -120,54 +121,73 @@ function nibbleBlock(
     k += GROUP;
     w += 64;
   } while (k < stop);
-  finishNibbles(format, sums, a0, a1, a2, a3, block, factors, x, mask, power);
+  nibbleFinish(format, 0, sums, widened(format, narrow, a0, ones, undo), block, factors, scale, total, mask, power);
+  nibbleFinish(format, 1, sums, widened(format, narrow, a1, ones, undo), block, factors, scale, total, mask, power);
+  nibbleFinish(format, 2, sums, widened(format, narrow, a2, ones, undo), block, factors, scale, total, mask, power);
+  nibbleFinish(format, 3, sums, widened(format, narrow, a3, ones, undo), block, factors, scale, total, mask, power);
 }
 
-/** Adds the integers of a block to the sums of a tile. */
+/** Returns the integers of 4 rows, of which those without VNNI are sums of 16 bits yet. */
 @inline
-export function finishNibbles(
-  format: i32, sums: usize, a0: v128, a1: v128, a2: v128, a3: v128, block: usize, factors: usize, x: usize, mask: v128,
-  power: v128,
-): void {
-  const s = isK(format) ? v128.load(block) : a0;
-  const t = isK(format) ? v128.load(block, 16) : a0;
-  nibbleFinish(format, sums, a0, block, s, t, factors, 0, x, mask, power);
-  nibbleFinish(format, sums + 16, a1, block, s, t, factors, 1, x, mask, power);
-  nibbleFinish(format, sums + 32, a2, block, s, t, factors, 2, x, mask, power);
-  nibbleFinish(format, sums + 48, a3, block, s, t, factors, 3, x, mask, power);
+function widened(format: i32, narrow: bool, acc: v128, ones: v128, undo: v128): v128 {
+  if (!narrow) return acc;
+  const integers = i32x4.dot_i16x8_s(acc, ones);
+  return hasBits(format) && isAffine(format) ? i32x4.sub(integers, undo) : integers;
 }
 
 /** Returns scale v of every lane, an unsigned byte. */
 @inline
-function byteOf(scales: v128, v: i32): v128 {
-  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(scales, 8 * v), i32x4.splat(255)));
+function byteOf(scales: v128, v: i32, mask: v128): v128 {
+  const moved = v == 0 ? scales : i32x4.shr_u(scales, 8 * v);
+  return f32x4.convert_i32x4_s(v == 3 ? moved : v128.and(moved, mask));
 }
 
-/** `finish` for row group v; `s` and `t` hold the integer scales of the K formats. */
+/** `finish` for row group v. */
 @inline
 function nibbleFinish(
-  format: i32, sum: usize, acc: v128, block: usize, s: v128, t: v128, factors: usize, v: i32, x: usize, mask: v128,
+  format: i32, v: i32, sums: usize, acc: v128, block: usize, factors: usize, scale: v128, total: v128, mask: v128,
   power: v128,
 ): void {
+  const sum = sums + 16 * v;
   if (isK(format)) {
-    const minimum = f32x4.mul(vector(factors, v + 4), byteOf(t, v));
-    finish(format, sum, acc, f32x4.mul(vector(factors, v), byteOf(s, v)), minimum, x);
+    const d = f32x4.mul(vector(factors, v), byteOf(v128.load(block), v, mask));
+    finish(format, sum, acc, d, f32x4.mul(vector(factors, v + 4), byteOf(v128.load(block, 16), v, mask)), scale, total);
   } else {
     const minimum = isAffine(format) ? halvesBy(block + 32 + 8 * v, mask, power) : acc;
-    finish(format, sum, acc, halvesBy(block + 8 * v, mask, power), minimum, x);
+    finish(format, sum, acc, halvesBy(block + 8 * v, mask, power), minimum, scale, total);
   }
+}
+
+/** Returns 4 k of the record at x, the n-th (0..15, known at compile time), in every lane, with a constant offset. */
+@inline
+function group(x: usize, n: i32): v128 {
+  if (n == 0) return v128.load32_splat(x, 0);
+  if (n == 1) return v128.load32_splat(x, 4);
+  if (n == 2) return v128.load32_splat(x, 8);
+  if (n == 3) return v128.load32_splat(x, 12);
+  if (n == 4) return v128.load32_splat(x, 16);
+  if (n == 5) return v128.load32_splat(x, 20);
+  if (n == 6) return v128.load32_splat(x, 24);
+  if (n == 7) return v128.load32_splat(x, 28);
+  if (n == 8) return v128.load32_splat(x, 32);
+  if (n == 9) return v128.load32_splat(x, 36);
+  if (n == 10) return v128.load32_splat(x, 40);
+  if (n == 11) return v128.load32_splat(x, 44);
+  if (n == 12) return v128.load32_splat(x, 48);
+  if (n == 13) return v128.load32_splat(x, 52);
+  if (n == 14) return v128.load32_splat(x, 56);
+  return v128.load32_splat(x, 60);
 }
 
 /** acc + q times k-group g of the record at x. */
 @inline
 function step(acc: v128, q: v128, x: usize, g: i32, evens: v128): v128 {
-  const at = x + <usize>g * GROUP;
-  const k = even(at);
-  return dotVector(acc, q, k, odd(at, k), evens);
+  if (ASC_FEATURE_RELAXED_SIMD) return dotVector(acc, q, group(x, g), q, evens);
+  return dotVector(acc, q, group(x, 2 * g), group(x, 2 * g + 1), evens);
 }
 
 @inline
-export function pairsQuant(
+function pairsQuant(
   format: i32, block: usize, e: i32, f: i32, four: v128, bits: v128, m: v128, bit: v128, pair: v128,
 ): v128 {
   let q = field(four, hasNibbles(format) ? 2 * f - 4 : 2 * f, pair);
@@ -179,13 +199,21 @@ export function pairsQuant(
 /** Returns start + Q . x over values [16 e, 16 e + 16) of one row group, for the formats with pairs. */
 @inline
 function pairs16(
-  format: i32, start: v128, block: usize, x: usize, e: i32, m: v128, bit: v128, pair: v128,
-  evens: v128,
+  format: i32, narrow: bool, start: v128, block: usize, x: usize, e: i32, m: v128, bit: v128, pair: v128, evens: v128,
+  ones: v128,
 ): v128 {
   const four = vector(block + pairsAt(format), e * 4);
   const bits = hasBits(format) ? v128.load(block + bitsAt(format)) : start;
-  let a = step(start, pairsQuant(format, block, e, 0, four, bits, m, bit, pair), x, 4 * e, evens);
-  a = step(a, pairsQuant(format, block, e, 1, four, bits, m, bit, pair), x, 4 * e + 1, evens);
+  const q = pairsQuant(format, block, e, 0, four, bits, m, bit, pair);
+  const r = pairsQuant(format, block, e, 1, four, bits, m, bit, pair);
+  if (narrow) {
+    const p = pairsQuant(format, block, e, 2, four, bits, m, bit, pair);
+    const o = pairsQuant(format, block, e, 3, four, bits, m, bit, pair);
+    const a = i16x8.add(i16x8.add(start, dotPairs(group(x, 4 * e), q)), dotPairs(group(x, 4 * e + 1), r));
+    const b = i16x8.add(dotPairs(group(x, 4 * e + 2), p), dotPairs(group(x, 4 * e + 3), o));
+    return i32x4.dot_i16x8_s(i16x8.add(a, b), ones);
+  }
+  const a = step(step(start, q, x, 4 * e, evens), r, x, 4 * e + 1, evens);
   let b = step(i32x4.splat(0), pairsQuant(format, block, e, 2, four, bits, m, bit, pair), x, 4 * e + 2, evens);
   b = step(b, pairsQuant(format, block, e, 3, four, bits, m, bit, pair), x, 4 * e + 3, evens);
   return i32x4.add(a, b);
@@ -193,49 +221,58 @@ function pairs16(
 
 /** Returns the scale in the low byte of every lane: unsigned 4 bits in Q2_K, else signed. */
 @inline
-function lowByte(format: i32, scales: v128): v128 {
-  if (format == FORMAT_Q2_K) return f32x4.convert_i32x4_s(v128.and(scales, i32x4.splat(15)));
+function lowByte(format: i32, scales: v128, mask: v128): v128 {
+  if (format == FORMAT_Q2_K) return f32x4.convert_i32x4_s(v128.and(scales, mask));
   return f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(scales, 24), 24));
 }
 
 /** Returns Q2_K's minimums, which are the high halves of its scales. */
 @inline
-function highHalf(scales: v128): v128 {
-  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(scales, 4), i32x4.splat(15)));
+function highHalf(scales: v128, mask: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.and(i32x4.shr_u(scales, 4), mask));
 }
 
 /** Adds the integers of the two halves of a block, for one row group, to the sum; scales are in the low bytes. */
 @inline
-export function finishHalves(
-  format: i32, sum: usize, a: v128, c: v128, s: v128, t: v128, factors: usize, x: usize,
+function finishHalves(
+  format: i32, sum: usize, a: v128, c: v128, s: v128, t: v128, factors: usize, x: usize, mask: v128,
 ): void {
   const d = v128.load(factors);
-  const low = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(d, lowByte(format, s)));
-  const both = multiplyAdd(f32x4.convert_i32x4_s(c), f32x4.mul(d, lowByte(format, t)), low);
+  const low = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(d, lowByte(format, s, mask)));
+  const both = multiplyAdd(f32x4.convert_i32x4_s(c), f32x4.mul(d, lowByte(format, t, mask)), low);
   let result = v128.load(sum);
   if (isAffine(format)) {
     const dmin = v128.load(factors, 64);
-    result = multiplyAdd(f32x4.mul(dmin, highHalf(t)), v128.load32_splat(x, SUM_HIGH), result);
-    result = multiplyAdd(f32x4.mul(dmin, highHalf(s)), v128.load32_splat(x, SUM_LOW), result);
+    result = multiplyAdd(f32x4.mul(dmin, highHalf(t, mask)), v128.load32_splat(x, SUM_HIGH), result);
+    result = multiplyAdd(f32x4.mul(dmin, highHalf(s, mask)), v128.load32_splat(x, SUM_LOW), result);
   }
   v128.store(sum, multiplyAdd(both, v128.load32_splat(x, SCALE), result));
+}
+
+/** Returns what integers begin with, sums of 16 bits where they are narrow; `negated` is where the record has the sum. */
+@inline
+function startOf(format: i32, narrow: bool, negated: usize): v128 {
+  // Without VNNI an offset is subtracted from 5 bits, too, whose sums would else be too large.
+  if (isAffine(format) && !(narrow && hasBits(format) && !isPer16(format))) return i32x4.splat(0);
+  const pairs = v128.load32_splat(negated);
+  const shift = isAffine(format) ? 4 : offsetShift(format);
+  return narrow ? i16x8.shl(pairs, shift) : i32x4.shl(i32x4.extadd_pairwise_i16x8_s(pairs), shift);
 }
 
 /** Adds a block to the sums of a tile, for the formats with a scale for 16 values. */
 @inline
 function pairBlock(
-  format: i32, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, pair: v128,
-  evens: v128,
+  format: i32, narrow: bool, sums: usize, block: usize, factors: usize, x: usize, m: v128, bit: v128, pair: v128,
+  evens: v128, ones: v128, mask: v128,
 ): void {
   let s = v128.load(block);
   let t = v128.load(block, 16);
+  const low = startOf(format, narrow, x + NEGATED_LOW);
+  const high = startOf(format, narrow, x + NEGATED_HIGH);
   for (const end = sums + SUMS; sums < end; sums += 16, block += 16, factors += 16) {
-    const none = i32x4.splat(0);
-    const low = isAffine(format) ? none : i32x4.shl(total(v128.load32_splat(x, NEGATED_LOW)), offsetShift(format));
-    const a = pairs16(format, low, block, x, 0, m, bit, pair, evens);
-    const high = isAffine(format) ? none : i32x4.shl(total(v128.load32_splat(x, NEGATED_HIGH)), offsetShift(format));
-    const c = pairs16(format, high, block, x, 1, m, bit, pair, evens);
-    finishHalves(format, sums, a, c, s, t, factors, x);
+    const a = pairs16(format, narrow, low, block, x, 0, m, bit, pair, evens, ones);
+    const c = pairs16(format, narrow, high, block, x, 1, m, bit, pair, evens, ones);
+    finishHalves(format, sums, a, c, s, t, factors, x, mask);
     s = i32x4.shr_u(s, 8);
     t = i32x4.shr_u(t, 8);
   }
@@ -243,7 +280,7 @@ function pairBlock(
 
 /** Writes d and -dmin of a tile's superblock as f32. */
 @inline
-export function writeFactors(format: i32, factors: usize, header: usize, mask: v128, power: v128): void {
+function writeFactors(format: i32, factors: usize, header: usize, mask: v128, power: v128): void {
   for (const end = factors + 64; factors < end; factors += 16, header += 8) {
     v128.store(factors, halvesBy(header, mask, power));
     if (isAffine(format)) v128.store(factors, f32x4.neg(halvesBy(header + 32, mask, power)), 64);
@@ -256,7 +293,8 @@ export function writeFactors(format: i32, factors: usize, header: usize, mask: v
  */
 @inline
 function tiles(
-  format: i32, sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+  format: i32, narrow: bool, sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize,
+  factors: usize,
 ): void {
   const zero = unknownZero();
   // Plain SIMD builds take the nibbles of the even and of the odd k one after the other.
@@ -265,21 +303,32 @@ function tiles(
   const bit = bytes(zero, hasNibbles(format) ? 16 : 4);
   const pair = bytes(zero, hasNibbles(format) ? 48 : 3);
   const evens = i16x8.splat(<i16>(zero + 255));
-  const mask = halfMask(zero);
+  const ones = i16x8.splat(<i16>(zero + 1));
+  const mask = isK(format) ? i32x4.splat(zero + (format == FORMAT_Q2_K ? 15 : 255)) : halfMask(zero);
   const power = halfPower(zero);
   const step = blockBytes(format);
   for (let b: usize = 0; b < blocks; b++, x += RECORD, block += step) {
     if (isK(format) && (b & 7) == 0) {
       let at = block;
       let to = factors;
-      for (let s = sums; s < end; s += SUMS, at += stride, to += FACTORS) writeFactors(format, to, at, mask, power);
+      for (let s = sums; s < end; s += SUMS, at += stride, to += FACTORS) {
+        writeFactors(format, to, at, halfMask(zero), power);
+      }
       block += headerBytes(format);
     }
+    const scale = v128.load32_splat(x, SCALE);
+    const total = v128.load32_splat(x, SUM);
+    const start = startOf(format, narrow, x + NEGATED);
+    const undo = i32x4.extadd_pairwise_i16x8_s(start);
     let at = block;
     let from = factors;
     for (let s = sums; s < end; s += SUMS, at += stride) {
-      if (isPer16(format)) pairBlock(format, s, at, from, x, m, bit, pair, evens);
-      else nibbleBlock(format, s, at, from, x, m, bit, evens, mask, power);
+      if (isPer16(format)) pairBlock(format, narrow, s, at, from, x, m, bit, pair, evens, ones, mask);
+      else {
+        nibbleBlock(
+          format, narrow, s, at, from, x, start, undo, scale, total, m, bit, evens, ones, mask, power,
+        );
+      }
       if (isK(format)) from += FACTORS;
     }
   }
@@ -317,9 +366,11 @@ function tilesOfBytes(
   const correction = signed || same ? NOTHING : NEGATED;
   for (const last = x + blocks * RECORD; x < last; x += RECORD, block += 544) {
     let at = block;
+    const scale = v128.load32_splat(x, SCALE);
     let start = i32x4.splat(0);
     if (ASC_FEATURE_RELAXED_SIMD) {
-      start = signed ? negativeMagnitudes(x) : i32x4.shl(total(v128.load32_splat(x + correction)), 7);
+      start = signed ? negativeMagnitudes(x)
+        : i32x4.shl(i32x4.extadd_pairwise_i16x8_s(v128.load32_splat(x + correction)), 7);
     }
     for (let s = sums; s < end; s += SUMS, at += stride) {
       let a0 = start;
@@ -344,10 +395,10 @@ function tilesOfBytes(
           a3 = dotVector(a3, v128.xor(v128.load(w, 48), flip), k, o, k);
         }
       }
-      finish(FORMAT_Q8_0, s, a0, halves(at), a0, x);
-      finish(FORMAT_Q8_0, s + 16, a1, halves(at + 8), a1, x);
-      finish(FORMAT_Q8_0, s + 32, a2, halves(at + 16), a2, x);
-      finish(FORMAT_Q8_0, s + 48, a3, halves(at + 24), a3, x);
+      finish(FORMAT_Q8_0, s, a0, halves(at), a0, scale, scale);
+      finish(FORMAT_Q8_0, s + 16, a1, halves(at + 8), a1, scale, scale);
+      finish(FORMAT_Q8_0, s + 32, a2, halves(at + 16), a2, scale, scale);
+      finish(FORMAT_Q8_0, s + 48, a3, halves(at + 24), a3, scale, scale);
     }
   }
 }
@@ -357,47 +408,82 @@ function tilesOfBytes(
 function tilesQ40(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_0, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_0, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ41(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_1, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_1, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ50(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_0, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_0, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ51(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_1, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_1, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ2K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q2_K, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q2_K, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ3K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q3_K, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q3_K, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ4K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_K, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_K, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ5K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_K, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_K, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ6K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q6_K, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q6_K, false, sums, end, block, stride, x, blocks, factors);
+}
+function narrowQ40(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_0, true, sums, end, block, stride, x, blocks, factors);
+}
+function narrowQ41(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_1, true, sums, end, block, stride, x, blocks, factors);
+}
+function narrowQ50(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q5_0, true, sums, end, block, stride, x, blocks, factors);
+}
+function narrowQ51(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q5_1, true, sums, end, block, stride, x, blocks, factors);
+}
+function narrowQ4K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_K, true, sums, end, block, stride, x, blocks, factors);
+}
+function narrowQ5K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q5_K, true, sums, end, block, stride, x, blocks, factors);
+}
+function narrowQ6K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q6_K, true, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ80(sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize): void {
   tilesOfBytes(false, sums, end, block, stride, x, blocks);
@@ -413,21 +499,41 @@ function runTiles(
 ): void {
   memory.fill(sums, 0, end - sums);
   const narrow = ASC_FEATURE_RELAXED_SIMD && dotSemantics() == SEVEN_BITS;
-  if (narrow && inNarrow(format)) return tilesNarrow(format, sums, end, block, stride, x, blocks, factors);
   switch (format) {
-    case FORMAT_Q4_0: return tilesQ40(sums, end, block, stride, x, blocks, factors);
-    case FORMAT_Q4_1: return tilesQ41(sums, end, block, stride, x, blocks, factors);
-    case FORMAT_Q5_0: return tilesQ50(sums, end, block, stride, x, blocks, factors);
-    case FORMAT_Q5_1: return tilesQ51(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q4_0: {
+      if (narrow) return narrowQ40(sums, end, block, stride, x, blocks, factors);
+      return tilesQ40(sums, end, block, stride, x, blocks, factors);
+    }
+    case FORMAT_Q4_1: {
+      if (narrow) return narrowQ41(sums, end, block, stride, x, blocks, factors);
+      return tilesQ41(sums, end, block, stride, x, blocks, factors);
+    }
+    case FORMAT_Q5_0: {
+      if (narrow) return narrowQ50(sums, end, block, stride, x, blocks, factors);
+      return tilesQ50(sums, end, block, stride, x, blocks, factors);
+    }
+    case FORMAT_Q5_1: {
+      if (narrow) return narrowQ51(sums, end, block, stride, x, blocks, factors);
+      return tilesQ51(sums, end, block, stride, x, blocks, factors);
+    }
     case FORMAT_Q2_K: return tilesQ2K(sums, end, block, stride, x, blocks, factors);
     case FORMAT_Q3_K: return tilesQ3K(sums, end, block, stride, x, blocks, factors);
-    case FORMAT_Q4_K: return tilesQ4K(sums, end, block, stride, x, blocks, factors);
-    case FORMAT_Q5_K: return tilesQ5K(sums, end, block, stride, x, blocks, factors);
+    case FORMAT_Q4_K: {
+      if (narrow) return narrowQ4K(sums, end, block, stride, x, blocks, factors);
+      return tilesQ4K(sums, end, block, stride, x, blocks, factors);
+    }
+    case FORMAT_Q5_K: {
+      if (narrow) return narrowQ5K(sums, end, block, stride, x, blocks, factors);
+      return tilesQ5K(sums, end, block, stride, x, blocks, factors);
+    }
     case FORMAT_Q8_0: {
       if (ASC_FEATURE_RELAXED_SIMD && !narrow) return tilesQ80(sums, end, block, stride, x, blocks);
       return tilesQ80Signed(sums, end, block, stride, x, blocks);
     }
-    default: return tilesQ6K(sums, end, block, stride, x, blocks, factors);
+    default: {
+      if (narrow) return narrowQ6K(sums, end, block, stride, x, blocks, factors);
+      return tilesQ6K(sums, end, block, stride, x, blocks, factors);
+    }
   }
 }
 
