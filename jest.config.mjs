@@ -5,10 +5,7 @@ export default {
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
-    '^.+\\.ts$': [
-      '@swc/jest',
-      { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } },
-    ],
+    '^.+\\.ts$': '<rootDir>/test/support/typescript-transform.cjs',
     '\\.wgsl$': '<rootDir>/test/support/wgsl-transform.cjs',
   },
   // examples/electron/main.js runs on the fakes, and on the built package.

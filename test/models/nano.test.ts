@@ -48,8 +48,8 @@ interface PaintingCase {
 }
 
 const FOLDER = new URL('../../models/nano/', import.meta.url);
-/** The f64 loops and the software GPU are slow: they take the shortest prompt only. */
-const SLOW = /reference|webgpu/;
+/** The f64 loops, WASM without SIMD and the software GPU are slow: they take the shortest prompt only. */
+const SLOW = /reference|webgpu|scalar/;
 
 const bytes = new Uint8Array(await readFile(new URL('nano.gguf', FOLDER)));
 const { cases, seeing, painting } = JSON.parse(await readFile(new URL('parity.json', FOLDER), 'utf8')) as {
