@@ -208,7 +208,7 @@ describe('docx', () => {
       paragraph('point', place(3)) +
       paragraph('later', place(4)) +
       paragraph('Plain', '<w:pStyle w:val="Own"/><w:numPr><w:numId w:val="0"/></w:numPr>') +
-      `<w:p><w:r><w:t>40 m</w:t></w:r>${raised}<w:r><w:t> of ${'floor.'}</w:t></w:r></w:p>` +
+      `<w:p><w:r><w:t>40 m</w:t></w:r>${raised}<w:r><w:t> of floor.</w:t></w:r></w:p>` +
       '<w:sectPr><w:headerReference w:type="first" r:id="a"/><w:headerReference w:type="default" r:id="b"/><w:footerReference r:id="c" w:type="default"/><w:footerReference r:id="d"/></w:sectPr>';
     const file = zip({
       'word/document.xml': `<w:document><w:body>${body}</w:body></w:document>`,

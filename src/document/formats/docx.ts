@@ -184,7 +184,7 @@ function readBody(
     if (cell !== undefined) cells.push({ ...cell, ...change });
   };
   const text = (piece: string): void => {
-    if (pageField === undefined || fields.at(-1)?.page !== true) flow.text(piece);
+    if (pageField === undefined || !fields.at(-1)?.page) flow.text(piece);
   };
   for (const event of xmlEvents(xml)) {
     if (event.kind === 'text') {
