@@ -499,3 +499,71 @@ describe('notes and exponents', () => {
     expect(text).toBe('It holds 10⁶ litres.¹ The 1st tank is full of 1/4');
   });
 });
+
+describe('layouts of letters, contracts and leaflets', () => {
+  /** About as wide as Helvetica draws it. */
+  const wide = (text: string, size = 10): number => 0.5 * size * text.length;
+
+  test('a column at the side whose lines are short is read apart from the prose beside it', async () => {
+    const side = ['Contact', 'Storgata 11', 'Bergen', 'Skills', 'Navigation', 'Radar', 'Python'];
+    const { text } = await open([...column(60, 703, side, 11), ...column(230, 700, [...LEFT, ...RIGHT], 11)]);
+    expect(text.replaceAll('\n\n', ' ')).toBe([...side, ...LEFT, ...RIGHT].join(' '));
+  });
+
+  test('columns that stand as near as the words of a loose line are columns, and a loose line is no row', async () => {
+    const left = LEFT.flatMap((line, i) => (i === 2 ? ['carry,', 'since', 'their'] : [line]));
+    const texts = [
+      ...[...LEFT, ...LEFT].map((text, i) => ({ x: 60, y: 700 - 12 * i, text })),
+      ...[...RIGHT, ...RIGHT].map((text, i) => ({ x: 278, y: 700 - 12 * i, text })),
+    ].filter(({ x, y }) => x !== 60 || y !== 676);
+    // Three words with two gaps of 20 points.
+    const words = [
+      { x: 60, y: 676, text: 'the' },
+      { x: 93.9, y: 676, text: 'environmental' },
+      { x: 173.4, y: 676, text: 'commission' },
+    ];
+    const { text } = await open([...texts, ...words]);
+    expect(left).toHaveLength(8);
+    expect(text).not.toContain('|');
+    expect(text).toContain(
+      'that enter at night and of the lights they the environmental commission names. Every captain',
+    );
+    expect(text).toContain('In winter the harbour is closed when the ice reaches the outer mole.');
+  });
+
+  test('clauses with numbers go on at their own edge, and words of two fonts have a tight space between them', async () => {
+    const { text, outline } = await open([
+      { x: 60, y: 724, text: '§ 2 Dues', font: 'F2' },
+      ...column(60, 700, [
+        '(1) The dues of the harbour are paid on the first day of each cal-',
+        'endar month to the master.',
+      ]),
+      ...column(60, 672, ['(2) No ship is let out that has not paid what it owes, and none is', 'let in.']),
+      { x: 60, y: 620, text: 'A RE-' },
+      { x: 60, y: 608, text: 'FUND is no REFUND unless it' },
+      { x: 60 + 135.6 + 1.5, y: 608, text: 'is', font: 'F2' },
+    ]);
+    expect(text).toBe(
+      '§ 2 Dues\n\n(1) The dues of the harbour are paid on the first day of each calendar month to the master.\n\n' +
+        '(2) No ship is let out that has not paid what it owes, and none is let in.\n\nA REFUND is no REFUND unless it is',
+    );
+    expect(outline.map(({ title }) => title)).toEqual(['§ 2 Dues']);
+  });
+
+  test('each line of a table of contents is a line, and a cell with lines to the right is one cell', async () => {
+    const right = (x: number, y: number, text: string): PdfText => ({ x: x - wide(text), y, text, font: 'F4' });
+    const { text } = await open([
+      ...column(60, 740, [`1 Aim ${'.'.repeat(60)} 1`, `2 Method ${'.'.repeat(60)} 12`]),
+      { x: 60, y: 660, text: 'Post' },
+      right(300, 666, 'Unit'),
+      right(300, 654, 'price'),
+      right(400, 660, 'Sum'),
+      { x: 60, y: 636, text: 'Screws' },
+      right(300, 636, '8.20'),
+      right(400, 636, '24.60'),
+    ]);
+    expect(text.replaceAll(/\.{60}/g, '...')).toBe(
+      '1 Aim ... 1\n2 Method ... 12\nPost | Unit price | Sum\nScrews | 8.20 | 24.60',
+    );
+  });
+});

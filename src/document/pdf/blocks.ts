@@ -4,7 +4,8 @@
  */
 import type { ContentBuilder, PlacedRun } from '../builder.ts';
 import type { PageKind } from '../content.ts';
-import { median } from './lines.ts';
+import { CELLS } from '../formats/csv.ts';
+import { median } from './columns.ts';
 import type { PageLine } from './page-lines.ts';
 
 export interface ReadPage {
@@ -42,6 +43,8 @@ const MOST_LEVELS = 4;
 /** Of a line's usual distance: a larger one begins a paragraph. */
 const APART = 1.35;
 const BULLET = /^(?:[•▪◦‣●○–—*·-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s/u;
+/** A line of a table of contents: its page behind a row of dots. */
+const LEADERS = /(?:[.…]\s?){4,}\s*[\p{L}\d-]{1,8}$/u;
 const NUMBERED = /^(\d+(?:\.\d+)*)\.?\s+\p{Lu}/u;
 const SENTENCE_END = /[.!?:;…。！？؟۔][”"’'»」』)\]⁰¹²³⁴-⁹]*$/u;
 /** Scripts without spaces between words: their lines are joined without one. */
@@ -139,7 +142,7 @@ const PAGE_NUMBER =
  */
 function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
   const key = ({ text, v }: PageLine): string => {
-    const plain = text.replace(PAGE_NUMBER, '#').trim();
+    const plain = text.replaceAll(CELLS, ' ').replace(PAGE_NUMBER, '#').trim();
     return pages.length > 2 ? plain : `${Math.round(v / SAME_HEIGHT)} ${plain}`;
   };
   const edges = pages.map(({ lines }) => {
@@ -150,11 +153,13 @@ function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
   for (const lines of edges) for (const one of new Set(lines.map(key))) counts.set(one, (counts.get(one) ?? 0) + 1);
   const least = Math.max(Math.min(LEAST_PAGES, Math.max(2, pages.length)), LEAST_SHARE * pages.length);
   const columns = new Set<string>();
+  /** What is no row on some page: how far apart its parts stand may be an accident. */
+  const plainly = new Set(edges.flat().flatMap((line) => (line.row ? [] : [key(line)])));
   const found = edges.map((lines) =>
     lines.filter((line) => {
       const own = key(line);
       if ((counts.get(own) ?? 0) < least) return false;
-      if (!line.row || columns.has(own)) return true;
+      if (!line.row || columns.has(own) || plainly.has(own)) return true;
       columns.add(own);
       return false;
     }),
@@ -197,18 +202,14 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
   const rights = new Map<number, number>();
   for (const column of new Set(lines.map((line) => line.column))) {
     const own = lines.filter((line) => line.column === column);
-    pitches.set(
-      column,
-      median(
-        own
-          .slice(1)
-          .map((line, i) => line.v - (own[i]?.v ?? 0))
-          .filter((pitch) => pitch > 0),
-      ),
-    );
+    pitches.set(column, pitchOf(own, body));
     edges.set(column, median(own.map(beginOf)));
     rights.set(column, Math.max(...own.map(endOf)));
   }
+  const isFull = (line: PageLine): boolean => {
+    const [right = 0, edge = 0] = [rights.get(line.column), edges.get(line.column)];
+    return endOf(line) > right - 0.2 * (right - edge);
+  };
   let open: PageLine[] = [];
   let kind: Paragraph['kind'] = 'paragraph';
   let level = 0;
@@ -224,15 +225,14 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
     const last = open.at(-1);
     if (last !== undefined && own.kind === kind && kind !== 'row' && kind !== 'item') {
       const sameColumn = last.column === line.column;
-      const apart = sameColumn && (line.v - last.v > APART * pitch || line.v < last.v);
+      // Lines of a heading stand further apart as they are larger.
+      const scale = Math.max(1, Math.min(line.size, last.size) / body.size);
+      const apart = sameColumn && (line.v - last.v > APART * pitch * scale || line.v < last.v);
       const otherSize = Math.abs(last.size - line.size) > 0.12 * body.size;
       const indented =
         beginOf(line) - (edges.get(line.column) ?? 0) > 0.8 * line.size &&
         beginOf(last) - (edges.get(last.column) ?? 0) < 0.5 * last.size;
-      const full =
-        endOf(last) >
-        (rights.get(last.column) ?? 0) - 0.2 * ((rights.get(last.column) ?? 0) - (edges.get(last.column) ?? 0));
-      const ended = SENTENCE_END.test(last.text) && !full;
+      const ended = SENTENCE_END.test(last.text) && !isFull(last);
       const elsewhere = !sameColumn && !goesOn(last.text, line.text);
       const heading = kind === 'heading' && (own.level !== level || apart);
       if (apart || otherSize || (kind === 'paragraph' && (indented || ended)) || elsewhere || heading) flush();
@@ -244,7 +244,9 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
         line.v - last.v <= APART * pitch &&
         line.v > last.v;
       const [mark] = open;
-      if (follows && mark !== undefined && beginOf(line) > beginOf(mark) + 0.3 * line.size) {
+      const further = mark !== undefined && beginOf(line) > beginOf(mark) + 0.3 * line.size;
+      // A clause ("(1) ...") is no further in; its lines are full.
+      if (follows && (further || isFull(last))) {
         open.push(line);
         return;
       }
@@ -257,6 +259,26 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
   return found;
 }
 
+/** Of pairs of lines: where paragraphs are short, as many stand between paragraphs as within them, and those further apart are more than a line's distance. */
+const WITHIN_PARAGRAPHS = 0.3;
+
+/** How far apart the lines of a column's paragraphs stand. */
+function pitchOf(lines: readonly PageLine[], body: Body): number {
+  const pairs = lines.slice(1).flatMap((line, i) => {
+    const before = lines[i];
+    return before !== undefined && line.v > before.v ? [{ line, before, pitch: line.v - before.v }] : [];
+  });
+  const text = pairs.filter(
+    ({ line, before, pitch }) =>
+      !line.row &&
+      !before.row &&
+      pitch > 0.9 * line.size &&
+      [line, before].every(({ size }) => Math.abs(size - body.size) < 0.06 * body.size),
+  );
+  const sorted = text.map(({ pitch }) => pitch).sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length * WITHIN_PARAGRAPHS)] ?? median(pairs.map(({ pitch }) => pitch));
+}
+
 function kindOf(
   line: PageLine,
   before: PageLine | undefined,
@@ -265,14 +287,14 @@ function kindOf(
   pitch: number,
 ): Pick<Paragraph, 'kind' | 'level'> {
   const { text, size, font, row } = line;
-  if (row) return { kind: 'row', level: 0 };
+  if (row || LEADERS.test(text)) return { kind: 'row', level: 0 };
   if (text.length <= LONGEST_HEADING && /\p{L}/u.test(text)) {
     const number = NUMBERED.exec(text)?.[1];
     const larger = size >= LARGER * body.size;
     const alone =
       font !== body.font &&
       text.length <= 80 &&
-      /^[\p{Lu}\d]/u.test(text) &&
+      /^(?:§+\s?)?[\p{Lu}\d]/u.test(text) &&
       !/[.,;:]$/.test(text) &&
       size >= 0.95 * body.size &&
       (before === undefined || before.column !== line.column || line.v - before.v > 1.2 * pitch) &&
@@ -300,13 +322,18 @@ function between(text: string, next: string, body: Body): 'space' | 'nothing' | 
   const hyphen = /(\p{L}+)[-\u2010\u00ad]$/u.exec(text);
   const second = /^\p{Ll}+/u.exec(next)?.[0];
   if (hyphen !== null && second !== undefined) {
-    const first = hyphen[1] ?? '';
+    const before = hyphen[1] ?? '';
     const kept =
       !text.endsWith('\u00ad') &&
-      body.words.has(`${first}-${second}`.toLowerCase()) &&
-      !body.words.has(`${first}${second}`.toLowerCase());
+      body.words.has(`${before}-${second}`.toLowerCase()) &&
+      !body.words.has(`${before}${second}`.toLowerCase());
     return kept ? 'nothing' : 'no hyphen';
   }
+  // A word in capital letters, which is known, goes on in capital letters; other such words are joined by their hyphen.
+  const capitals = /^\p{Lu}+(?!\p{L})/u.exec(next)?.[0];
+  const first = hyphen?.[1] ?? '';
+  if (capitals !== undefined && /^\p{Lu}{2,}$/u.test(first) && body.words.has(`${first}${capitals}`.toLowerCase()))
+    return 'no hyphen';
   const unspaced = UNSPACED_END.test(text) && UNSPACED_START.test(next);
   return (hyphen !== null && /^\p{Lu}/u.test(next)) || unspaced ? 'nothing' : 'space';
 }

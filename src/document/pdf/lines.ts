@@ -1,10 +1,10 @@
 /**
  * From a page's pieces of text to its lines in reading order. Pieces come in the order of the file, which need not be that of reading; words may be cut in
- * two, and columns stand side by side. Lines are made of pieces with one baseline, cut at wide gaps into fragments; where fragments leave a gutter free on
- * both sides of which there is prose, they are read column by column, between the lines that cross it.
+ * two, and columns stand side by side. Lines are made of pieces with one baseline, cut at wide gaps into fragments, which are read column by column.
  */
 
 import { raised } from '../raised.ts';
+import { columns } from './columns.ts';
 import { lettersOf } from './direction.ts';
 import { tableRows } from './rows.ts';
 
@@ -65,6 +65,8 @@ function isRtl(pieces: readonly Piece[], otherwise: boolean, share = 0.5): boole
 const SAME_LINE = 0.4;
 const WIDE = 1;
 export const WORD_GAP = 0.18;
+/** Between two fonts nothing is kerned: a smaller gap is the space of a line that was set tightly. */
+export const FONTS_GAP = 0.13;
 
 export function linesOf(given: readonly Piece[]): Line[] {
   const pieces = withScripts(given);
@@ -124,6 +126,7 @@ function withScripts(pieces: readonly Piece[]): Piece[] {
 
 /** Pieces of one baseline, cut at wide gaps. */
 function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
+  const starts = columnStarts(pieces);
   const fragments: Fragment[] = [];
   let line = 0;
   for (const members of baselines(pieces)) {
@@ -134,16 +137,58 @@ function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
       open = [];
     };
     const shown = members.filter(({ text }) => text.trim() !== '').sort((a, b) => a.u0 - b.u0);
-    const spaces = justified(shown);
-    for (const [i, piece] of shown.entries()) {
-      if (piece.u0 - end > WIDE * piece.size && !spaces.has(i)) flush();
-      open.push(piece);
-      end = Math.max(end, piece.u1);
+    for (const part of atStarts(shown, starts)) {
+      flush();
+      const spaces = justified(part);
+      for (const [i, piece] of part.entries()) {
+        if (i > 0 && piece.u0 - end > WIDE * piece.size && !spaces.has(i)) flush();
+        open.push(piece);
+        end = Math.max(i > 0 ? end : -Infinity, piece.u1);
+      }
     }
     flush();
     line++;
   }
   return fragments;
+}
+
+/** The pieces of a line, cut where columns begin behind a gap. */
+function atStarts(pieces: readonly Piece[], starts: ReadonlySet<number>): Piece[][] {
+  const parts: Piece[][] = [];
+  let end = -Infinity;
+  for (const piece of pieces) {
+    const part = parts.at(-1);
+    const size = Math.min(piece.size, part?.at(-1)?.size ?? piece.size);
+    const begins = piece.u0 - end > NARROW * size && starts.has(Math.round(piece.u0));
+    if (part === undefined || begins) parts.push([piece]);
+    else part.push(piece);
+    end = Math.max(end, piece.u1);
+  }
+  return parts;
+}
+
+/** In font sizes: columns stand no nearer. So many lines, and this share of them, begin at the edge of a column. */
+const NARROW = 0.7;
+const LEAST_STARTS = 8;
+const LEAST_STARTS_SHARE = 0.2;
+
+/** Where many lines begin behind a gap, rounded: columns may stand as near to each other as the words of a loose line, but words do not stand below each other. */
+function columnStarts(pieces: readonly Piece[]): ReadonlySet<number> {
+  const counts = new Map<number, number>();
+  let lines = 0;
+  for (const members of baselines(pieces)) {
+    lines++;
+    let end = -Infinity;
+    for (const { text, u0, u1, size } of members.filter((one) => one.text.trim() !== '').sort((a, b) => a.u0 - b.u0)) {
+      if (text.length > 1 && end > -Infinity && u0 - end > NARROW * size) {
+        const at = Math.round(u0);
+        counts.set(at, (counts.get(at) ?? 0) + 1);
+      }
+      end = Math.max(end, u1);
+    }
+  }
+  const least = Math.max(LEAST_STARTS, LEAST_STARTS_SHARE * lines);
+  return new Set([...counts].flatMap(([at, count]) => (count >= least ? [at] : [])));
 }
 
 /** In font sizes: spaces of a justified line are no wider, and differ by no more than rounding; of columns that were equally far apart, cells would be equally wide. */
@@ -160,9 +205,11 @@ function justified(pieces: readonly Piece[]): ReadonlySet<number> {
     const size = pieces[first]?.size ?? 0;
     let end = first + 1;
     while (end < pieces.length && Math.abs(gapBefore(end) - gapBefore(first)) < SAME_SPACE * size) end++;
-    const widths = pieces.slice(first, end - 1).map(({ u0, u1 }) => u1 - u0);
+    // Of two gaps, the pieces around them are words, too; a column has other cells below.
+    const few = end - first === 2 && pieces.length === 3;
+    const widths = pieces.slice(few ? 0 : first, few ? 3 : end - 1).map(({ u0, u1 }) => u1 - u0);
     const words = Math.max(...widths) - Math.min(...widths) > OTHER_WIDTH * size;
-    if (end - first >= LEAST_SPACES && words && gapBefore(first) < WIDEST_SPACE * size)
+    if ((few || end - first >= LEAST_SPACES) && words && gapBefore(first) < WIDEST_SPACE * size)
       for (let i = first; i < end; i++) found.add(i);
     first = end;
   }
@@ -201,138 +248,6 @@ function* baselines(pieces: readonly Piece[]): Generator<Piece[]> {
   if (members.length > 0) yield members;
 }
 
-/** Columns are looked for within columns so many times. */
-const DEEPEST = 4;
-
-/** Fragments by columns, in the order of reading. */
-function columns(fragments: readonly Fragment[], rtl: boolean, depth: number): Fragment[][] {
-  const gutter = depth < DEEPEST ? findGutter(fragments) : undefined;
-  if (gutter === undefined) return fragments.length === 0 ? [] : [[...fragments]];
-  const parts: Fragment[][] = [];
-  let before: Fragment[] = [];
-  let after: Fragment[] = [];
-  let across: Fragment[] = [];
-  const flushSides = (): void => {
-    const [first, second] = rtl ? [after, before] : [before, after];
-    const apart = first.length === 0 || second.length === 0 || pairsOf([...first, ...second], gutter) >= LEAST_PAIRS;
-    if (!apart) parts.push([...first, ...second]);
-    else parts.push(...columns(first, rtl, depth + 1), ...columns(second, rtl, depth + 1));
-    before = [];
-    after = [];
-  };
-  const flushAcross = (): void => {
-    if (across.length > 0) parts.push(across);
-    across = [];
-  };
-  const acrossLines = linesAcross(fragments, gutter);
-  for (const one of fragments.toSorted((a, b) => a.v - b.v || a.u0 - b.u0)) {
-    if (acrossLines.has(one.line)) {
-      flushSides();
-      across.push(one);
-    } else {
-      flushAcross();
-      (one.u1 <= gutter + 1 ? before : after).push(one);
-    }
-  }
-  flushAcross();
-  flushSides();
-  return parts;
-}
-
-/** Lines of which something crosses the gutter, and rows of tables on both sides of it. */
-function linesAcross(fragments: readonly Fragment[], gutter: number): ReadonlySet<number> {
-  const lines = new Map<number, { before: number; after: number; longest: number; across: boolean }>();
-  for (const { line, characters, u0, u1 } of fragments) {
-    const known = lines.get(line) ?? { before: 0, after: 0, longest: 0, across: false };
-    if (u1 <= gutter + 1) known.before++;
-    else known.after++;
-    known.longest = Math.max(known.longest, characters);
-    known.across ||= u1 > gutter + 1 && u0 < gutter - 1;
-    lines.set(line, known);
-  }
-  const across = ({
-    before,
-    after,
-    longest,
-    across,
-  }: {
-    before: number;
-    after: number;
-    longest: number;
-    across: boolean;
-  }): boolean => across || (before > 0 && after > 0 && before + after >= LEAST_CELLS && longest < LEAST_CHARACTERS);
-  return new Set([...lines].flatMap(([line, facts]) => (across(facts) ? [line] : [])));
-}
-
-/** A line of so many short fragments is a row of a table. */
-const LEAST_CELLS = 4;
-/** What makes a gutter: on each side at least so many fragments of so many characters, which fill so much of their side's width. */
-const LEAST_FRAGMENTS = 5;
-const LEAST_CHARACTERS = 20;
-const LEAST_FILLED = 0.35;
-/** Text between two lines across the gutter is read column by column where at least so many long fragments stand side by side. */
-const LEAST_PAIRS = 2;
-/** A page with more is no page of prose, and looking for gutters takes their number squared. */
-const MOST_FRAGMENTS = 3000;
-
-/** Where the best gutter between columns of prose ends, or undefined. Only fragments that are long enough for prose say where it is. */
-function findGutter(fragments: readonly Fragment[]): number | undefined {
-  if (fragments.length > MOST_FRAGMENTS) return undefined;
-  const long = fragments.filter(({ characters }) => characters >= LEAST_CHARACTERS);
-  if (long.length < 2 * LEAST_FRAGMENTS) return undefined;
-  const size = median(long.map((one) => one.size));
-  let best: { readonly at: number; readonly pairs: number } | undefined;
-  for (const start of new Set(long.map(({ u0 }) => Math.round(u0)))) {
-    const at = start - 0.3 * size;
-    const before = long.filter(({ u1 }) => u1 <= at + 1);
-    const after = long.filter(({ u0 }) => u0 >= at - 1);
-    if (Math.min(before.length, after.length) < LEAST_FRAGMENTS || !isFilled(before) || !isFilled(after)) continue;
-    const pairs = sideBySide(before, after);
-    if (best !== undefined && pairs <= best.pairs) continue;
-    if (mostPairs(long, at) >= LEAST_FRAGMENTS) best = { at, pairs };
-  }
-  return best?.at;
-}
-
-function isFilled(fragments: readonly Fragment[]): boolean {
-  const width = Math.max(...fragments.map(({ u1 }) => u1)) - Math.min(...fragments.map(({ u0 }) => u0));
-  return median(fragments.map(({ u0, u1 }) => u1 - u0)) >= LEAST_FILLED * width;
-}
-
-/** How many fragments of the side with fewer have others beside them. */
-function sideBySide(before: readonly Fragment[], after: readonly Fragment[]): number {
-  const [few, many] = before.length < after.length ? [before, after] : [after, before];
-  const heights = many.map(({ v }) => v).sort((a, b) => a - b);
-  return few.filter(({ v, size }) => {
-    const next = heights.find((height) => height >= v - size);
-    return next !== undefined && next <= v + size;
-  }).length;
-}
-
-/** The most that stand side by side without anything across the gutter between them. */
-function mostPairs(fragments: readonly Fragment[], gutter: number): number {
-  let most = 0;
-  let stretch: Fragment[] = [];
-  const flush = (): void => {
-    most = Math.max(most, pairsOf(stretch, gutter));
-    stretch = [];
-  };
-  for (const one of fragments.toSorted((a, b) => a.v - b.v)) {
-    if (one.u1 > gutter + 1 && one.u0 < gutter - 1) flush();
-    else stretch.push(one);
-  }
-  flush();
-  return most;
-}
-
-function pairsOf(fragments: readonly Fragment[], gutter: number): number {
-  const long = fragments.filter(({ characters }) => characters >= LEAST_CHARACTERS);
-  return sideBySide(
-    long.filter(({ u1 }) => u1 <= gutter + 1),
-    long.filter(({ u0 }) => u0 >= gutter - 1),
-  );
-}
-
 /** Fragments of one column, line by line. `usual`: whether most of the column is written from right to left. */
 function rows(fragments: readonly Fragment[], column: number, usual: boolean): Line[] {
   const lines = new Map<number, Fragment[]>();
@@ -361,9 +276,4 @@ function rows(fragments: readonly Fragment[], column: number, usual: boolean): L
     })
     .sort((a, b) => a.v - b.v);
   return tableRows(sorted);
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? 0;
 }

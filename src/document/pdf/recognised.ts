@@ -2,7 +2,7 @@
 import type { RecognisedLine } from '../options.ts';
 import { directionOf } from './direction.ts';
 import type { PdfTextItem } from './library.ts';
-import { median } from './lines.ts';
+import { median } from './columns.ts';
 import { pageLines, type PageLine } from './page-lines.ts';
 
 /** The share of a word's height that is below its baseline. */

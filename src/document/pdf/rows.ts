@@ -134,12 +134,14 @@ function betweenRows(lines: readonly PlainLine[]): PlainLine[] {
 /** The cells of which as many lines stand above a line as below it, each from its first line to its last. */
 function wrappedAround({ fragments, v, size }: PlainLine, around: readonly Fragment[]): Fragment[][] {
   const near = (a: number, b: number): boolean => Math.abs(a - b) < 0.3 * size;
-  const edges = [...new Set(around.filter((one) => Math.abs(one.v - v) < CELL_LEADING * size).map(({ u0 }) => u0))];
+  const beside = around.filter((one) => Math.abs(one.v - v) < CELL_LEADING * size);
   const cells: Fragment[][] = [];
-  for (const edge of edges) {
-    if (cells.some(([first]) => first !== undefined && near(first.u0, edge))) continue;
-    const own = around.filter(({ u0 }) => near(u0, edge));
-    const middle = fragments.find(({ u0 }) => near(u0, edge));
+  // The lines of a cell begin, end, or have their middle at one place.
+  const places = [({ u0 }: Fragment) => u0, ({ u1 }: Fragment) => u1, ({ u0, u1 }: Fragment) => (u0 + u1) / 2];
+  for (const [place, edge] of places.flatMap((of) => [...new Set(beside.map(of))].map((at) => [of, at] as const))) {
+    const own = around.filter((one) => near(place(one), edge));
+    if (cells.flat().some((one) => own.includes(one))) continue;
+    const middle = fragments.find((one) => near(place(one), edge));
     const above = own.filter((one) => one.v < v).sort((a, b) => b.v - a.v);
     const below = own.filter((one) => one.v > v).sort((a, b) => a.v - b.v);
     const [over, under] = [above[0], below[0]];
