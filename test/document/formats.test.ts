@@ -8,10 +8,10 @@ const outlineOf = async (file: File): Promise<string[]> =>
 
 test('Markdown: headings, lists, tables as rows, code as it is; HTML in it is left out', async () => {
   const text =
-    '# Port\n\nThe **quay** is [old](javascript:alert(1)) `x < y`.\n\n## Dues\n\n| Ship | Toll |\n|---|---|\n| Anna | 30 |\n\n- one\n- two\n\n```js\nif (a)\n  b();\n```\n\n<script>globalThis.ran = true</script>\n\nEnd <b>of</b> it.';
+    '# Port\n\nThe **quay** is [old](javascript:alert(1)) `x < y`.\n\n## Dues\n\n| Ship | Toll |\n|---|---|\n| Anna | 30 |\n\n- one\n- two\n\n3. three\n   - inner\n4. four m<sup>2</sup>\n\n```js\nif (a)\n  b();\n```\n\n<script>globalThis.ran = true</script>\n\nEnd <b>of</b> it.';
   const document = await openTest(textFile(text, 'port.md'));
   expect(document.text).toBe(
-    'Port\n\nThe quay is old x < y.\n\nDues\n\nShip | Toll\nAnna | 30\n\none\n\ntwo\n\nif (a)\n  b();\n\nEnd of it.',
+    'Port\n\nThe quay is old x < y.\n\nDues\n\nShip | Toll\nAnna | 30\n\none\n\ntwo\n\n3. three\n\ninner\n\n4. four m²\n\nif (a)\n  b();\n\nEnd of it.',
   );
   expect(document.outline).toMatchObject([
     { level: 1, title: 'Port' },
@@ -23,12 +23,12 @@ test('Markdown: headings, lists, tables as rows, code as it is; HTML in it is le
 test('HTML: what is shown, not what is hidden or run', async () => {
   const html = `<!doctype html><html><head><title>Port &amp; quay</title><style>b{}</style></head><body onload="globalThis.ran = true">
     <nav>Home</nav><h1>The  port</h1><p>Line one<br>line two &lt;b&gt; <span hidden>secret</span><span style="display: none">more</span></p>
-    <p>10<sup>2</sup> m<sup>2</sup>, 10<sup>−<b>6</b></sup>, 1<sup>st</sup> ship<sup><a href=#n>12</a></sup><sup>[3]</sup><table><tr><th>Ship<th>Toll<sup>1</sup><tr><td><p>Anna</p><td>30</table><ul><li>one<li>two</ul><pre>a
+    <p>10<sup>2</sup> m<sup>2</sup>, 10<sup>−<b>6</b></sup>, 1<sup>st</sup> ship<sup><a href=#n>12</a></sup><sup>[3]</sup><table><tr><th>Ship<th>Toll<sup>1</sup><tr><td><p>Anna</p><td>30</table><ul><li>one<li>two</ul><ol start=3><li>three<ol type=a><li>deep</ol><li value=7>seven<li>eight</ol><pre>a
   b</pre><script>globalThis.ran = true; document.write('written')</script><img src=x onerror="globalThis.ran = true"><iframe srcdoc="no"></iframe></body>`;
   const document = await openTest(textFile(html, 'port.html'));
   expect(document.title).toBe('Port & quay');
   expect(document.text).toBe(
-    'The port\n\nLine one\nline two <b>\n\n10² m², 10⁻⁶, 1st ship¹²[3]\n\nShip | Toll¹\nAnna | 30\n\none\n\ntwo\n\na\n  b',
+    'The port\n\nLine one\nline two <b>\n\n10² m², 10⁻⁶, 1st ship¹²[3]\n\nShip | Toll¹\nAnna | 30\n\none\n\ntwo\n\n3. three\n\na. deep\n\n7. seven\n\n8. eight\n\na\n  b',
   );
   expect('ran' in globalThis).toBe(false);
 });

@@ -6,6 +6,7 @@ import { Tokenizer, TokenizerMode, type Token, type TokenHandler } from 'parse5'
 import type { DocumentContent } from '../content.ts';
 import { decodeText } from './decode.ts';
 import { BREAK, Flow, ONE_CELL, type Span } from './flow.ts';
+import { written } from './numbering.ts';
 
 /** What shows no text of the document. */
 const SKIPPED = new Set(
@@ -51,6 +52,31 @@ export function readHtmlBytes(bytes: Uint8Array, name: string): DocumentContent 
   return reader.finish();
 }
 
+/** Lists within lists have numbers so deep. */
+const MOST_LISTS = 100;
+
+interface OrderedList {
+  readonly format: string;
+  next: number;
+}
+
+const LIST_TYPES: Readonly<Record<string, string>> = {
+  a: 'lowerLetter',
+  A: 'upperLetter',
+  i: 'lowerRoman',
+  I: 'upperRoman',
+};
+
+function wholeNumber(value: string | undefined): number | undefined {
+  return value !== undefined && /^\s*-?\d{1,7}\s*$/.test(value) ? Number(value) : undefined;
+}
+
+function orderOf({ attrs }: Token.TagToken): OrderedList {
+  const of = (wanted: string): string | undefined => attrs.find(({ name }) => name === wanted)?.value;
+  const bare = /list-style(?:-type)?\s*:\s*none/i.test(of('style') ?? '');
+  return { format: bare ? 'none' : (LIST_TYPES[of('type') ?? ''] ?? 'decimal'), next: wholeNumber(of('start')) ?? 1 };
+}
+
 class Reader implements TokenHandler {
   tokenizer: Tokenizer | undefined;
   readonly #flow: Flow;
@@ -64,6 +90,10 @@ class Reader implements TokenHandler {
   #inRow = false;
   /** The cell that is open. */
   #cell: Span | undefined;
+  /** The lists that are open, one within the other; those without numbers are undefined. */
+  readonly #lists: (OrderedList | undefined)[] = [];
+  /** Lists within these, which have no numbers. */
+  #deeperLists = 0;
   /** Whether a row was open in the tables around the one that is being read, and its cell. */
   readonly #tables: { readonly inRow: boolean; readonly cell: Span | undefined }[] = [];
 
@@ -127,6 +157,10 @@ class Reader implements TokenHandler {
       if (tagName === skipped.tag && --skipped.depth === 0) this.#skipped = undefined;
       return;
     }
+    if (tagName === 'ol' || tagName === 'ul') {
+      if (this.#deeperLists > 0) this.#deeperLists--;
+      else this.#lists.pop();
+    }
     if (tagName === 'pre') this.#literal = Math.max(0, this.#literal - 1);
     if (tagName === 'sup') this.#flow.endRaised();
     else if (tagName === 'td' || tagName === 'th') this.#endCell();
@@ -135,6 +169,16 @@ class Reader implements TokenHandler {
       this.#endRow();
       if (!this.#leaveTable() || this.#cell === undefined) this.#flow.end();
     } else if (BLOCKS.has(tagName) || /^(?:h[1-6]|li|pre)$/.test(tagName)) this.#flow.end();
+  }
+
+  /** What an item of an ordered list is shown with. */
+  #number({ attrs }: Token.TagToken): void {
+    const list = this.#lists.at(-1);
+    if (list === undefined || this.#deeperLists > 0) return;
+    const own = wholeNumber(attrs.find(({ name }) => name === 'value')?.value);
+    list.next = own ?? list.next;
+    if (list.format !== 'none') this.#flow.text(`${written(list.next, list.format)}. `);
+    list.next++;
   }
 
   /** What stands for a picture where it cannot be seen. */
@@ -147,8 +191,14 @@ class Reader implements TokenHandler {
     const { tagName: tag } = token;
     if (/^h[1-6]$/.test(tag)) this.#flow.begin('heading', Number(tag[1]));
     else if (tag === 'sup') this.#flow.beginRaised();
-    else if (tag === 'li') this.#flow.begin('item');
-    else if (tag === 'pre') {
+    else if (tag === 'ol' || tag === 'ul') {
+      this.#flow.end();
+      if (this.#lists.length < MOST_LISTS) this.#lists.push(tag === 'ol' ? orderOf(token) : undefined);
+      else this.#deeperLists++;
+    } else if (tag === 'li') {
+      this.#flow.begin('item');
+      this.#number(token);
+    } else if (tag === 'pre') {
       this.#literal++;
       this.#flow.begin('code');
     } else if (tag === 'table') {

@@ -11,6 +11,9 @@ interface Node {
   readonly value?: string;
   readonly depth?: number;
   readonly alt?: string | null;
+  /** Of a list: whether its items have numbers, and the first of them. */
+  readonly ordered?: boolean | null;
+  readonly start?: number | null;
   readonly children?: readonly Node[];
 }
 
@@ -63,6 +66,9 @@ function* lineBounded(piece: string): Generator<string> {
 function read(flow: Flow, tree: Node): void {
   const todo: (Node | (() => void))[] = [tree];
   let items = 0;
+  /** The number of the item that has begun, until its text does. */
+  let label = '';
+  const lists: { next: number | undefined }[] = [];
   for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
     if (typeof next === 'function') {
       next();
@@ -94,12 +100,25 @@ function read(flow: Flow, tree: Node): void {
         break;
       case 'paragraph':
         flow.begin(items > 0 ? 'item' : 'paragraph');
+        flow.text(label);
+        label = '';
         end = () => flow.end();
         break;
-      case 'listItem':
+      case 'list':
+        lists.push({ next: next.ordered === true ? (next.start ?? 1) : undefined });
+        end = () => lists.pop();
+        break;
+      case 'html':
+        if (/^<sup(?:\s[^>]*)?>$/i.test(value)) flow.beginRaised();
+        else if (/^<\/sup\s*>$/i.test(value)) flow.endRaised();
+        break;
+      case 'listItem': {
+        const list = lists.at(-1);
+        label = list?.next === undefined ? '' : `${list.next++}. `;
         items++;
         end = () => items--;
         break;
+      }
       case 'tableRow':
         flow.beginRow();
         end = () => flow.endRow();

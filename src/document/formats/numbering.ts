@@ -119,7 +119,8 @@ const ROMAN = [
   [1, 'i'],
 ] as const;
 
-function written(value: number, format: string): string {
+/** A number in a format by Word's names. */
+export function written(value: number, format: string): string {
   if (value < 1 || value > LARGEST) return String(value);
   switch (format) {
     case 'lowerRoman':
