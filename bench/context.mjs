@@ -39,6 +39,7 @@ const DECODE = {
   '2 bits': { kvBits: 2 },
   staircase: { kvBits: 'staircase' },
   tokens: { decode: 'tokens' },
+  'tokens 1024': { decode: { method: 'tokens', budget: 1024 } },
   sentences: { decode: 'sentences' },
   retrieve: { decode: 'retrieve' },
   window: { decode: 'window' },
