@@ -62,7 +62,7 @@ describe('reading order', () => {
     expect((await open(texts)).text).toBe('Harbour dues\n\nShip | Crew | Toll\nAnna | 12 | 30\nBerta | 8 | 20');
   });
 
-  test('a paragraph goes on over the page, and headers and page numbers are left out', async () => {
+  test('a paragraph goes on over the page, and a header is read once, without the numbers of pages', async () => {
     const page = (number: number, lines: readonly string[]): { texts: PdfText[] } => ({
       texts: [
         { x: 60, y: 800, text: 'Annals of the harbour' },
@@ -80,10 +80,10 @@ describe('reading order', () => {
       }),
     );
     expect(text).toBe(
-      'The first ship of the year was the Anna, which had been three weeks on her way and lost her mast in a storm.\n\nNothing else was seen until April.',
+      'Annals of the harbour\n\nThe first ship of the year was the Anna, which had been three weeks on her way and lost her mast in a storm.\n\nNothing else was seen until April.',
     );
     expect(pages.map(({ start, end }) => text.slice(start, end).trim())).toEqual([
-      'The first ship of the year was the Anna, which had been three weeks on her way and lost her',
+      'Annals of the harbour\n\nThe first ship of the year was the Anna, which had been three weeks on her way and lost her',
       'mast in a storm.',
       'Nothing else was seen until April.',
     ]);
@@ -180,7 +180,7 @@ describe('tables, justified lines and forms', () => {
     );
   });
 
-  test('the header and footer of two pages are left out, and lines that differ in numbers alone are not', async () => {
+  test('the header and footer of two pages are read once, and lines that differ in numbers alone are not', async () => {
     const page = (number: number): { texts: PdfText[] } => ({
       texts: [
         { x: 60, y: 800, text: `Acme Report ${number}` },
@@ -188,7 +188,7 @@ describe('tables, justified lines and forms', () => {
         ...column(60, 660, [number === 1 ? 'which nobody in this town would ever have' : 'foreseen.']),
       ],
     });
-    expect((await openTest(pdf({ pages: [page(1), page(2)] }))).text).not.toContain('Acme');
+    expect((await openTest(pdf({ pages: [page(1), page(2)] }))).text.split('Acme')).toHaveLength(2);
     const three = (await openTest(pdf({ pages: [page(1), page(2), page(3)] }))).text;
     for (const number of [1, 2, 3]) expect(three).toContain(`zone ${number} is ${10 * number} marks`);
   });

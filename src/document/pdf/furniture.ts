@@ -1,0 +1,71 @@
+/** Headers and footers of pages: what stands at the top or bottom of many of them is read once. */
+import { CELLS } from '../formats/csv.ts';
+import type { ReadPage } from './blocks.ts';
+import type { PageLine } from './page-lines.ts';
+
+/** How many pages a line has to stand on, and what share of them, to be a header or footer; of two pages, at the same height of both. */
+const LEAST_PAGES = 3;
+const LEAST_SHARE = 0.4;
+const SAME_HEIGHT = 2;
+const MOST_OF_TWO = 0.5;
+/** The number of a page, as it is written at the beginning or end of a header or footer. */
+const PAGE_NUMBER =
+  /^\d+(?=\s|$)|(?:\d+\s*(?:\/|of|von|de|sur)\s*)?(?<![\p{L}\d.,])\d+$|(?<=\b(?:page|seite|p\.)\s*)\d+/giu;
+
+/**
+ * First and last lines that stand on many pages, but for the page's number. Other numbers in a line make it another line: what pages say differs in these alone where
+ * they were made from one form. A row of a table that is repeated names its columns, and stays where it stands first. Pages of which nothing else would be left are
+ * alike, and have no headers; of two pages, half of the lines are enough to say so.
+ */
+export function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
+  const key = ({ text, v }: PageLine): string => {
+    const plain = text.replaceAll(CELLS, ' ').replace(PAGE_NUMBER, '#').trim();
+    return pages.length > 2 ? plain : `${Math.round(v / SAME_HEIGHT)} ${plain}`;
+  };
+  const edges = pages.map(({ lines }) => {
+    const byHeight = lines.toSorted((a, b) => a.v - b.v);
+    return [...new Set([...byHeight.slice(0, 2), ...byHeight.slice(-2)])];
+  });
+  const counts = new Map<string, number>();
+  for (const lines of edges) for (const one of new Set(lines.map(key))) counts.set(one, (counts.get(one) ?? 0) + 1);
+  const least = Math.max(Math.min(LEAST_PAGES, Math.max(2, pages.length)), LEAST_SHARE * pages.length);
+  const columns = new Set<string>();
+  /** What is no row on some page: how far apart its parts stand may be an accident. */
+  const plainly = new Set(edges.flat().flatMap((line) => (line.row ? [] : [key(line)])));
+  const found = edges.map((lines) =>
+    lines.filter((line) => {
+      const own = key(line);
+      if ((counts.get(own) ?? 0) < least) return false;
+      if (!line.row || columns.has(own) || plainly.has(own)) return true;
+      columns.add(own);
+      return false;
+    }),
+  );
+  const share = pages.length > 2 ? 1 : MOST_OF_TWO;
+  const alike = pages.every(({ lines }, i) => (found[i]?.length ?? 0) >= share * lines.length);
+  return new Set(alike ? [] : withoutOne(found, pages, key));
+}
+
+/** What a header says besides the number of its page. */
+const PAGE_WORDS = /\b(?:page|seite|of|von|de|sur|p\.)|[^\p{L}\p{N}]/giu;
+
+/** Of each header and footer one is read, where it says more than the number of its page: a header where it stands first, a footer where it stands last. */
+function withoutOne(
+  found: readonly (readonly PageLine[])[],
+  pages: readonly ReadPage[],
+  key: (line: PageLine) => string,
+): PageLine[] {
+  const kept = new Map<string, PageLine>();
+  found.forEach((lines, i) => {
+    const height = Math.max(...(pages[i]?.lines.map(({ v }) => v) ?? []));
+    const top = Math.min(...(pages[i]?.lines.map(({ v }) => v) ?? []));
+    for (const line of lines) {
+      const own = key(line).replace(/^-?\d+ /, '');
+      // The first of repeated rows is not among them.
+      if (line.row || own.replace(PAGE_WORDS, '') === '') continue;
+      if (line.v > (top + height) / 2 || !kept.has(own)) kept.set(own, line);
+    }
+  });
+  const one = new Set(kept.values());
+  return found.flat().filter((line) => !one.has(line));
+}
