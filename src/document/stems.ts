@@ -229,6 +229,19 @@ export function termsOf(text: string, language: Language): Term[] {
 /** A number with a decimal point or comma. */
 const decimal = (number: string): number => Number(number.replace(',', '.'));
 
+/** What asks for a number behind "how" and "wie", and seldom stands beside it: "Wie hoch ist die Miete?" */
+const DEGREE = new Set(
+  'big broad deep far heavy high large long old tall thick wide alt breit dick groß hoch lang schwer tief teuer weit'.split(
+    ' ',
+  ),
+);
+
+/** Whether a word of a question only asks; in documents of unknown language those of both languages do. */
+function isAsking(word: string, before: string | undefined, language: Language): boolean {
+  if ((before === 'how' || before === 'wie') && DEGREE.has(word)) return true;
+  return language === 'other' && (STOP.en.has(word) || STOP.de.has(word));
+}
+
 /** What a question calls a time of day or a unit that a text writes as a sign. */
 const CALLED: Readonly<Partial<Record<Language, Readonly<Record<string, string>>>>> = {
   en: { time: 'time hour', '%': 'percent', '€': 'euro', $: 'dollar', '£': 'pound', '°': 'degree' },
@@ -260,7 +273,9 @@ export function stemsOf(text: string, language: Language, asked = false): string
       for (let i = 0; i + 1 < letters.length; i++) stems.push(`${letters[i] ?? ''}${letters[i + 1] ?? ''}`);
       continue;
     }
-    if (!isStopWord(word.toLowerCase(), language)) stems.push(...(asked ? [] : called(term, text, language)), key);
+    const asks = asked && isAsking(word.toLowerCase(), terms[i - 1]?.text.toLowerCase(), language);
+    if (!asks && !isStopWord(word.toLowerCase(), language))
+      stems.push(...(asked ? [] : called(term, text, language)), key);
   }
   return stems;
 }

@@ -24,6 +24,7 @@ const AM = /^(?:am|morning|morgens|vormittags|früh|morgen|vormittag)$/;
 const NIGHT = /^(?:night|nachts|nacht)$/;
 /** Of a night, hours from this one on are those before midnight. */
 const EVENING = 6;
+const SAYS_WHEN = /^(?:at|by|until|till|um|gegen|bis|ab)$/;
 /** Words between a time and the part of the day. */
 const BETWEEN = /^(?:in|at|the|am|der)$/;
 
@@ -65,6 +66,8 @@ export function timeAt(
       count += more.count;
     }
   }
+  // "at ten in the evening"; "ten in the morning" alone may count something else.
+  const said = SAYS_WHEN.test(lower[at - 1] ?? '') && joined(at);
   const twelve = minutes < 13 * 60;
   if (twelve && (follows('p', 'm') || follows('a', 'm'))) {
     minutes = half(minutes, lower[at + count] === 'p');
@@ -75,9 +78,8 @@ export function timeAt(
   // "am" is a part of the day in English and stands before one in German.
   if (part > at + count && !isPart(lower[part] ?? '', language)) part = at + count;
   const day = lower[part] ?? '';
-  if (twelve && isPart(day, language) && joined(part) && (known || part === at + count)) {
+  if (twelve && isPart(day, language) && joined(part) && (known || part === at + count || said)) {
     const late = PM.test(day) || (NIGHT.test(day) && Math.floor(minutes / 60) % 12 >= EVENING);
-    // A bare number before "in the morning" may count something else.
     return { time: written(half(minutes, late)), count: part - at + 1 };
   }
   return known ? { time: written(minutes), count } : undefined;
@@ -210,7 +212,8 @@ export function largeness(word: string, language: Language): number {
 function otherForms(term: string): string[] {
   const [, hour = '', minutes = ''] = /^(\d{1,2})(?::(\d\d))?$/.exec(term) ?? [];
   if (hour === '' || Number(hour) > 24) return [];
-  const late = Number(hour) < 12 ? [`${Number(hour) + 12}:${minutes === '' ? '00' : minutes}`] : [];
+  const other = Number(hour) + (Number(hour) < 12 ? 12 : -12);
+  const late = [`${other}:${minutes === '' ? '00' : minutes}`];
   if (minutes === '') return [`${Number(hour)}:00`, ...late];
   return minutes === '00' ? [...late, hour] : late;
 }

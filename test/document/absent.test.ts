@@ -33,13 +33,15 @@ test('a name or a number that stands nowhere counts', async () => {
 test('a time, a date or a unit is the same in whichever way the question writes it', async () => {
   const pool =
     'The baths of Marston were built on 03.04.1931 for 1.2 million marks.\n\nThe pool closes at 22:45. Children leave at 8 pm. A ticket costs € 4, and 30 % less on Mondays.\n\n' +
-    'The lockers are in the cellar. Towels can be borrowed at the desk. The keeper is Thelmira Olsen.';
+    'The lockers are in the cellar. Towels can be borrowed at the desk. The desk closes at a quarter past nine. The keeper is Thelmira Olsen.';
   for (const question of [
     'Does the pool close at a quarter to eleven at night?',
     'Does the pool close at 10:45 p.m.?',
     'Does the pool close at quarter to eleven?',
     'What is the closing time of the pool?',
     'Do children leave at 20:00?',
+    'Do children leave at eight in the evening?',
+    'Is the desk closed at 21:15?',
     'How many euros does a ticket cost?',
     'How many percent less is it on Mondays?',
     'Were the baths built on 3 April 1931?',

@@ -44,6 +44,10 @@ test('German inflections have one stem, and numbers keep their form', () => {
   expect(stem('1,200', 'en')).toBe('1200');
   expect(stemsOf('What were the harbours of 1204?', 'en')).toEqual(['harbour', '1204']);
   expect(stemsOf('港の灯台', 'other')).toContain('灯台');
+  // What only asks is no word of a question.
+  expect(stemsOf('Wie hoch ist die Miete?', 'de', true)).toEqual(stemsOf('Miete', 'de'));
+  expect(stemsOf('How old is the old crane?', 'en', true)).toEqual(['old', 'crane']);
+  expect(stemsOf('Wie lautet die IBAN?', 'other', true)).toEqual(['lautet', 'iban']);
   expect(stemsOf('twenty-one or fünf', 'en')).toEqual(['21', '5']);
   // The number of a German ordinal is that of too many others.
   expect(stemsOf('fünf am fünften', 'de')).toEqual(['5', 'funf']);
