@@ -153,7 +153,9 @@ test('a page that is hidden lets another tab read, loses nothing that was read, 
       onProgress: ({ done }) => done >= 16 && page.visibilityState === 'visible' && show('hidden'),
     });
     await library.add(many);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    while (own.texts.length < 16) await new Promise((resolve) => setTimeout(resolve, 50));
+    // Time to go on in, which it must not take.
+    await new Promise((resolve) => setTimeout(resolve, 500));
     expect(own.texts).toHaveLength(16);
     expect((await library.list())[0]?.state).toBe('read');
     const other = counting();
