@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.45)
     parser.add_argument("--from", dest="start", type=Path, help="GGUF to go on from")
     parser.add_argument("--layers", type=int, help="decoder layers, when more than --from has")
+    parser.add_argument("--absent", type=float, default=0.12, help="share of the questions without an answer, with --from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="torch.compile: a quarter faster, a minute a shape at first")
     args = parser.parse_args()
@@ -89,7 +90,7 @@ def main() -> None:
     while (progress := seconds / (args.minutes * 60)) < 1:
         start = time.monotonic()
         lr = learning_rate(progress, args.lr, args.decay)
-        batch = make_batch(codec, args.seed, step, 1.0, 0.12, 0.1, CLAUSES, READING_LENGTHS) if args.start else make_batch(codec, args.seed, step, progress)
+        batch = make_batch(codec, args.seed, step, 1.0, args.absent, 0.1, CLAUSES, READING_LENGTHS) if args.start else make_batch(codec, args.seed, step, progress)
         with autocast(device):
             hidden = forward(batch.ids).reshape(-1, model.c.hidden_size)
             where = torch.cat([batch.answers, batch.text])
