@@ -23,6 +23,7 @@ import { FolderShelf } from '../../src/store/folder-shelf.ts';
 import { testFace, testPlatform } from '../support/engine.ts';
 import { openTest, textFile } from '../support/documents.ts';
 import { column, pdf } from '../support/pdf.ts';
+import { scriptedModel } from '../support/scripted-model.ts';
 
 const root = new URL('../../models/nano/', import.meta.url);
 const text = readFileSync(new URL('demo.txt', root), 'utf8');
@@ -69,6 +70,19 @@ describe('nano about a PDF', () => {
     expect(right - left).toBeLessThan(60);
     expect(bottom - top).toBeLessThan(16);
     expect(answer.absent.nearest[0]).toMatchObject({ name: 'demo.pdf', document: citation!.document });
+  });
+
+  test('an answer ends where the model goes on with questions of its own', async () => {
+    const script = ['The code is', ' 4711.', '\nQuestion: Why', ' is it so?'];
+    const own = await testFace().load(new File([scriptedModel({ '\n': script })], 'scripted.gguf'), {
+      device: 'wasm',
+      threads: 1,
+    });
+    const document = await openTest(textFile('The code of the north gate is 4711.'), { model: own });
+    const { said, text: shown } = await document.ask('What is the code?');
+    expect(said).toBe('The code is 4711.');
+    expect(shown).not.toContain('Why');
+    await own.destroy();
   });
 
   test('of a document that was kept, another engine reads only the question', async () => {

@@ -21,7 +21,7 @@ import { isShort, quoted, type Quoted } from './quote.ts';
 import { searchText } from './follow-up.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
 import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
-import { budgetOf, promptOf } from './prompt.ts';
+import { budgetOf, NEXT_QUESTION, promptOf } from './prompt.ts';
 import { unknownNumbers } from './verify.ts';
 
 /** How documents are read for an answer: the best passages, everything at once, or part by part. */
@@ -350,6 +350,7 @@ async function answerFrom(
     const stream = session.promptStreaming(promptOf(model, pack.text, question), {
       signal,
       maxTokens,
+      stop: NEXT_QUESTION,
       onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
     });
     let said = '';

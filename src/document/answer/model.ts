@@ -12,6 +12,7 @@ export interface AnsweringSession {
       readonly signal?: AbortSignal | undefined;
       readonly onPrefill?: ((done: number, total: number) => void) | undefined;
       readonly maxTokens?: number | undefined;
+      readonly stop?: string;
     },
   ): AsyncIterable<string> & {
     /** How the answer ended. */

@@ -15,6 +15,9 @@ const LEAST_PARAMETERS = 30_000_000;
 const followsNone = ({ name, parameters = 0 }: AnsweringModel): boolean =>
   (parameters > 0 && parameters < LEAST_PARAMETERS) || /(?:^|[\\/])nano\.gguf$/.test(name);
 
+/** Where an answer ends that goes on with the prompt's own form: small models ask and answer further questions. */
+export const NEXT_QUESTION = '\nQuestion:';
+
 export function promptOf(model: AnsweringModel, text: string, question: string): string {
   return followsNone(model) ? `${text}\n\n${question}` : `${text}\n\nQuestion: ${question}\n${INSTRUCTION}`;
 }
