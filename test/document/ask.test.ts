@@ -78,7 +78,7 @@ describe('nano about a PDF', () => {
       device: 'wasm',
       threads: 1,
     });
-    const document = await openTest(textFile('The code of the north gate is 4711.'), { model: own });
+    const document = await openTest(textFile('The code of the north gate is 4711.', 'gate.txt'), { model: own });
     const { said, text: shown } = await document.ask('What is the code?');
     expect(said).toBe('The code is 4711.');
     expect(shown).not.toContain('Why');
