@@ -83,6 +83,9 @@ test('languages', () => {
   expect(detectLanguage('The ship that is in the harbour was built by the king and his men.')).toBe('en');
   expect(detectLanguage('Das Schiff, das im Hafen liegt, wurde von dem König und den Seinen gebaut.')).toBe('de');
   expect(detectLanguage('船は港にある')).toBe('other');
+  expect(detectLanguage('Schiff | Liegegebühr\nAnna | 30 Mark\nBerta | 20 Mark\n\nMontag 8 bis 17 Uhr')).toBe('de');
+  expect(detectLanguage('Ship | Toll\nAnna | 30 marks\nMüller | 20 marks')).toBe('other');
+  expect(detectLanguage('Båt | Avgift\nMåndag | 30 kr\nLördag | 20 kr för två')).toBe('other');
 });
 
 test('passages keep within their size, cover all text, and know their headings', () => {
