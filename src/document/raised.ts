@@ -1,22 +1,32 @@
 /**
- * Raised digits: an exponent or the mark of a footnote is written with Unicode's own raised characters ("10²", "10⁻⁶", "mayor¹"), so that it is no part of the number or
- * word before it, and every character keeps its place. Where texts are compared, "10²" and "10^2" are the same.
+ * Raised digits and letters: an exponent or the mark of a footnote is written with Unicode's own raised characters ("10²", "10⁻⁶", "2ⁿ", "mayor¹"), so that it is no part
+ * of the number or word before it, and every character keeps its place; a letter without a raised form stands behind "^" ("x^q"). Where texts are compared, "10²" and
+ * "10^2" are the same.
  */
 
-const PLAIN = '0123456789+-−=()';
-const RAISED = '⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾';
+const PLAIN = '0123456789+-−=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVWβγδφχ';
+const RAISED = '⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂᵝᵞᵟᵠᵡ';
 /** Of a character class: raised digits alone. */
 export const RAISED_DIGITS = '⁰¹²³⁴-⁹';
+/** Of a character class: raised letters alone. */
+export const RAISED_LETTERS = RAISED.slice(PLAIN.indexOf('a'));
 
-/** The same text raised, unit by unit; undefined where it holds something else than numbers and signs: letters ("1st") and words of marks ("[3]") stay as they are. */
+/** Numbers, signs and single letters: words ("1st", "Mme", "TM") and marks in brackets ("[3]") stay as they are. */
+const EXPONENT = /^(?:[\d+\-−=()\s⁰¹²³⁴-⁹⁺⁻⁼⁽⁾]|(?<!\p{L})[A-Za-z\p{sc=Greek}](?!\p{L}))+$/u;
+
+/** The same text raised, unit by unit, or behind "^" where it has a letter that Unicode does not raise; undefined where it is no exponent and no mark. */
 export function raised(text: string): string | undefined {
-  if (!/\d/.test(text)) return undefined;
+  if (!/[\d\p{L}]/u.test(text) || !EXPONENT.test(text)) return undefined;
+  if (/^\s*$/.test(Array.from(text, (unit) => (`${PLAIN}${RAISED}`.includes(unit) ? '' : unit)).join('')))
+    return raisedUnits(text);
+  const own = text.trim();
+  return own.length === 1 ? `^${own}` : `^(${own})`;
+}
+
+/** Unit by unit, where Unicode has raised forms: the number of a note. */
+export function raisedUnits(text: string): string {
   let out = '';
-  for (const unit of text) {
-    const at = PLAIN.indexOf(unit);
-    if (at < 0 && !/\s/.test(unit) && !RAISED.includes(unit)) return undefined;
-    out += RAISED[at] ?? unit;
-  }
+  for (const unit of text) out += RAISED[PLAIN.indexOf(unit)] ?? unit;
   return out;
 }
 

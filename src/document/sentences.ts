@@ -1,6 +1,6 @@
 /** Sentences of a text: Intl.Segmenter, whose cuts behind abbreviations and numbers are undone. */
 import type { Language } from './content.ts';
-import { RAISED_DIGITS } from './raised.ts';
+import { RAISED_DIGITS, RAISED_LETTERS } from './raised.ts';
 
 /** `[start, end)`, without the white space around it. */
 export type Span = readonly [start: number, end: number];
@@ -15,7 +15,7 @@ const ABBREVIATIONS = new Set(
 
 /** The number of an item, before its sentence. */
 const LABEL = /^\s*(?:§\s?)?\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[a-z]|[ivx]{1,4}|[IVX]{1,4})[.)]{1,2}\s*$/u;
-const MARK = new RegExp(`^[${RAISED_DIGITS}]+`, 'u');
+const MARK = new RegExp(`^[${RAISED_DIGITS}${RAISED_LETTERS}]+`, 'u');
 
 const segmenters = new Map<string, Intl.Segmenter>();
 

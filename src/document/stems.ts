@@ -1,7 +1,7 @@
 /** Words as they are indexed: lower case, without the letters that inflection adds, without the words that every text has. */
 import type { Language } from './content.ts';
 import { ENGLISH_ORDINALS, englishNumber, germanNumber, germanOrdinal } from './numerals.ts';
-import { RAISED_DIGITS } from './raised.ts';
+import { RAISED_DIGITS, RAISED_LETTERS } from './raised.ts';
 import { dateAt, largeness, timeAt, type Words } from './times.ts';
 
 const STOP: Readonly<Record<Language, ReadonlySet<string>>> = {
@@ -23,11 +23,13 @@ export function isStopWord(word: string, language: Language): boolean {
 }
 
 /**
- * Letters and digits; a number keeps its separators, a word its inner apostrophes. An exponent is a number of its own ("10²" as "10^2"); behind a longer word raised
- * digits are the mark of a footnote, and no word.
+ * Letters and digits; a number keeps its separators, a word its inner apostrophes. An exponent is a word of its own ("10²" as "10^2", "xⁿ" as "x^n"); behind a longer
+ * word raised digits and letters are the mark of a footnote, and no word.
  */
+const RAISED = `${RAISED_DIGITS}${RAISED_LETTERS}`;
+const LETTER = `(?:[^\\P{L}${RAISED_LETTERS}]|\\p{M})`;
 const WORD = new RegExp(
-  `\\p{Nd}+(?:[.,:]\\p{Nd}+)*|[\\p{L}\\p{M}]+(?:['’][\\p{L}\\p{M}]+)*|(?<!\\p{L}{4}[${RAISED_DIGITS}]{0,3})[${RAISED_DIGITS}]+|[^\\P{N}${RAISED_DIGITS}]+`,
+  `\\p{Nd}+(?:[.,:]\\p{Nd}+)*|${LETTER}+(?:['’]${LETTER}+)*|(?<!\\p{L}{4}[${RAISED}]{0,3})[${RAISED}]+|[^\\P{N}${RAISED_DIGITS}]+`,
   'gu',
 );
 

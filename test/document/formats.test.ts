@@ -23,12 +23,12 @@ test('Markdown: headings, lists, tables as rows, code as it is; HTML in it is le
 test('HTML: what is shown, not what is hidden or run', async () => {
   const html = `<!doctype html><html><head><title>Port &amp; quay</title><style>b{}</style></head><body onload="globalThis.ran = true">
     <nav>Home</nav><h1>The  port</h1><p>Line one<br>line two &lt;b&gt; <span hidden>secret</span><span style="display: none">more</span></p>
-    <p>10<sup>2</sup> m<sup>2</sup>, 10<sup>−<b>6</b></sup>, 1<sup>st</sup> ship<sup><a href=#n>12</a></sup><sup>[3]</sup><table><tr><th>Ship<th>Toll<sup>1</sup><tr><td><p>Anna</p><td>30</table><ul><li>one<li>two</ul><ol start=3><li>three<ol type=a><li>deep</ol><li value=7>seven<li>eight</ol><pre>a
+    <p>10<sup>2</sup> m<sup>2</sup>, 10<sup>−<b>6</b></sup>, 1<sup>st</sup> ship<sup><a href=#n>12</a></sup><sup>[3]</sup>, 2<sup>n</sup> 3<sup>n−1</sup> x<sup>q</sup> y<sup>q+1</sup> M<sup>me</sup><table><tr><th>Ship<th>Toll<sup>1</sup><tr><td><p>Anna</p><td>30</table><ul><li>one<li>two</ul><ol start=3><li>three<ol type=a><li>deep</ol><li value=7>seven<li>eight</ol><pre>a
   b</pre><script>globalThis.ran = true; document.write('written')</script><img src=x onerror="globalThis.ran = true"><iframe srcdoc="no"></iframe></body>`;
   const document = await openTest(textFile(html, 'port.html'));
   expect(document.title).toBe('Port & quay');
   expect(document.text).toBe(
-    'The port\n\nLine one\nline two <b>\n\n10² m², 10⁻⁶, 1st ship¹²[3]\n\nShip | Toll¹\nAnna | 30\n\none\n\ntwo\n\n3. three\n\na. deep\n\n7. seven\n\n8. eight\n\na\n  b',
+    'The port\n\nLine one\nline two <b>\n\n10² m², 10⁻⁶, 1st ship¹²[3], 2ⁿ 3ⁿ⁻¹ x^q y^(q+1) Mme\n\nShip | Toll¹\nAnna | 30\n\none\n\ntwo\n\n3. three\n\na. deep\n\n7. seven\n\n8. eight\n\na\n  b',
   );
   expect('ran' in globalThis).toBe(false);
 });
@@ -148,17 +148,18 @@ describe('docx', () => {
   test('headings by their styles, tables, what was deleted is left out, footnotes', async () => {
     const body =
       paragraph('Dues &amp; tolls', '<w:pStyle w:val="berschrift1"/>') +
-      '<w:p><w:r><w:t>All </w:t></w:r><w:del><w:r><w:delText>no </w:delText></w:r></w:del><w:ins><w:r><w:t>ships</w:t></w:r></w:ins><w:r><w:tab/><w:t>pay.</w:t></w:r></w:p>' +
+      '<w:p><w:r><w:t>All </w:t></w:r><w:del><w:r><w:delText>no </w:delText></w:r></w:del><w:ins><w:r><w:t>ships</w:t></w:r></w:ins><w:r><w:tab/><w:t>pay</w:t><w:endnoteReference w:id="5"/><w:t>.</w:t><w:footnoteReference w:id="2"/></w:r></w:p>' +
       `<w:tbl><w:tr><w:tc>${paragraph('Anna')}</w:tc><w:tc>${paragraph('30')}${paragraph('marks')}</w:tc></w:tr></w:tbl>` +
       paragraph('one', '<w:numPr/>');
     const file = zip({
       'word/document.xml': `<?xml version="1.0"?><w:document><w:body>${body}</w:body></w:document>`,
       'word/styles.xml': styles,
-      'word/footnotes.xml': `<w:footnotes><w:footnote>${paragraph('A note.')}</w:footnote></w:footnotes>`,
+      'word/footnotes.xml': `<w:footnotes><w:footnote w:id="2"><w:p><w:r><w:footnoteRef/></w:r><w:r><w:t> A note.</w:t></w:r></w:p></w:footnote></w:footnotes>`,
+      'word/endnotes.xml': `<w:endnotes><w:endnote w:id="5"><w:p><w:r><w:endnoteRef/><w:t> In May.</w:t></w:r></w:p></w:endnote></w:endnotes>`,
       'docProps/core.xml': '<x><dc:title>Rules</dc:title></x>',
     });
     const document = await openTest(new File([file as Uint8Array<ArrayBuffer>], 'rules.docx'));
-    expect(document.text).toBe('Dues & tolls\n\nAll ships pay.\n\nAnna | 30 marks\n\none\n\nA note.');
+    expect(document.text).toBe('Dues & tolls\n\nAll ships payⁱ.¹\n\nAnna | 30 marks\n\none\n\n¹ A note.\n\nⁱ In May.');
     expect(document.outline).toMatchObject([{ title: 'Dues & tolls', level: 1 }]);
     expect(document.title).toBe('Rules');
   });

@@ -191,6 +191,17 @@ describe('tables, justified lines and forms', () => {
     expect((await openTest(pdf({ pages: [page(1), page(2)] }))).text.split('Acme')).toHaveLength(2);
     const three = (await openTest(pdf({ pages: [page(1), page(2), page(3)] }))).text;
     for (const number of [1, 2, 3]) expect(three).toContain(`zone ${number} is ${10 * number} marks`);
+    // A row that says the same is none.
+    const named = [1, 2, 3].map((number) => ({
+      texts: [
+        { x: 60, y: 800, text: 'Ship Toll' },
+        ...(number === 2
+          ? column(60, 700, ['Ship', 'Anna', 'Berta'])
+          : column(60, 700, [`Prose of page ${number} tells more.`])),
+        ...(number === 2 ? column(200, 700, ['Toll', '30', '20']) : []),
+      ],
+    }));
+    expect((await openTest(pdf({ pages: named }))).text).toContain('Ship | Toll\nAnna | 30');
   });
 
   test.each([2, 3])('of %i pages that are alike, nothing is taken for a header', async (count) => {
@@ -495,8 +506,13 @@ describe('notes and exponents', () => {
       { x: 240, y: 704, text: '1', size: 6 },
       { x: 243.4, y: 700, text: '/' },
       { x: 246.2, y: 698, text: '4', size: 6 },
+      { x: 60, y: 680, text: 'of 2' },
+      { x: 76.2, y: 684, text: 'n', size: 6 },
+      { x: 84, y: 680, text: 'and x' },
+      { x: 109, y: 684, text: 'q', size: 6 },
+      { x: 117, y: 680, text: 'casks of wine.' },
     ]);
-    expect(text).toBe('It holds 10⁶ litres.¹ The 1st tank is full of 1/4');
+    expect(text).toBe('It holds 10⁶ litres.¹ The 1st tank is full of 1/4 of 2ⁿ and x^q casks of wine.');
   });
 });
 

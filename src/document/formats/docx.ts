@@ -5,8 +5,9 @@
  */
 import { FileError } from '../../errors.ts';
 import type { DocumentContent } from '../content.ts';
+import { raisedUnits } from '../raised.ts';
 import { BREAK, Flow, ONE_CELL, type Span } from './flow.ts';
-import { Numbering } from './numbering.ts';
+import { Numbering, written } from './numbering.ts';
 import { xmlEvents } from './xml.ts';
 import { openZip } from './zip.ts';
 
@@ -43,10 +44,11 @@ export async function readDocx(bytes: Uint8Array, name: string): Promise<Documen
   if (title !== undefined && title !== '') flow.builder.title = title;
   const sides = await headersAndFooters(body, part, name);
   for (const text of sides.headers) flow.builder.add('paragraph', text);
-  readBody(body, flow, styles, numbering);
+  const notes: Notes = { marks: new Map(), footnotes: 0, endnotes: 0 };
+  readBody(body, flow, styles, numbering, notes);
   for (const kind of ['footnotes', 'endnotes']) {
-    const notes = await part(`word/${kind}.xml`);
-    if (notes !== undefined) readBody(notes, flow, styles, numbering);
+    const found = await part(`word/${kind}.xml`);
+    if (found !== undefined) readBody(found, flow, styles, numbering, notes);
   }
   flow.end();
   for (const text of sides.footers) flow.builder.add('paragraph', text);
@@ -81,7 +83,7 @@ async function headersAndFooters(
     const xml = await part(target.startsWith('/') ? target.slice(1) : `word/${target}`);
     if (xml === undefined) continue;
     const flow = new Flow(name);
-    readBody(xml, flow, new Map(), new Numbering(''), PAGE_FIELD);
+    readBody(xml, flow, new Map(), new Numbering(''), undefined, PAGE_FIELD);
     flow.end();
     const { text, blocks } = flow.builder.finish();
     for (const { start, end } of blocks) {
@@ -158,12 +160,33 @@ interface Properties {
   level?: number;
 }
 
+/** The marks of footnotes and endnotes by kind and identifier, and how many of each the text has referred to. */
+interface Notes {
+  readonly marks: Map<string, string>;
+  footnotes: number;
+  endnotes: number;
+}
+
+/** The mark of a note where the text refers to it: Word counts footnotes in digits, endnotes in small Roman numbers. A mark of the author's own is text. */
+function referred(
+  name: string,
+  { attributes }: { readonly attributes: ReadonlyMap<string, string> },
+  notes: Notes,
+): string {
+  if (/^(?:1|true|on)$/.test(attributes.get('w:customMarkFollows') ?? '')) return '';
+  const foot = name === 'w:footnoteReference';
+  const mark = raisedUnits(foot ? String(++notes.footnotes) : written(++notes.endnotes, 'lowerRoman'));
+  notes.marks.set(`${foot ? 'w:footnote' : 'w:endnote'} ${attributes.get('w:id') ?? ''}`, mark);
+  return mark;
+}
+
 /** `pageField`: what the numbers of pages are read as; where it is not given they are text. */
 function readBody(
   xml: string,
   flow: Flow,
   styles: ReadonlyMap<string, Style>,
   numbering: Numbering,
+  notes: Notes | undefined,
   pageField?: string,
 ): void {
   let skipped = 0;
@@ -177,6 +200,8 @@ function readBody(
   /** Fields that are open, one within the other: whether each is the number of a page. */
   const fields: { page: boolean }[] = [];
   let command = false;
+  /** The mark of the note that is open. */
+  let mark = '';
   /** The cells that are open, one within the other. */
   const cells: Span[] = [];
   const widen = (change: Partial<Span>): void => {
@@ -216,6 +241,11 @@ function readBody(
       else if (name === 'w:numId' && properties !== undefined) properties.number = value;
       else if (name === 'w:ilvl' && properties !== undefined && /^[0-8]$/.test(value)) properties.level = Number(value);
       else if (name === 'w:vertAlign' && properties === undefined && value === 'superscript') flow.beginRaised();
+      else if (name === 'w:footnote' || name === 'w:endnote')
+        mark = notes?.marks.get(`${name} ${event.attributes.get('w:id') ?? ''}`) ?? '';
+      else if (name === 'w:footnoteRef' || name === 'w:endnoteRef') text(mark);
+      else if ((name === 'w:footnoteReference' || name === 'w:endnoteReference') && notes !== undefined)
+        text(referred(name, event, notes));
       else if (name === 'w:fldChar') {
         const kind = event.attributes.get('w:fldCharType');
         if (kind === 'begin') fields.push({ page: false });

@@ -30,13 +30,23 @@ export function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
   for (const lines of edges) for (const one of new Set(lines.map(key))) counts.set(one, (counts.get(one) ?? 0) + 1);
   const least = Math.max(Math.min(LEAST_PAGES, Math.max(2, pages.length)), LEAST_SHARE * pages.length);
   const columns = new Set<string>();
-  /** What is no row on some page: how far apart its parts stand may be an accident. */
-  const plainly = new Set(edges.flat().flatMap((line) => (line.row ? [] : [key(line)])));
+  /** Where a line stands that is no row on some page: how far apart its parts stand may be an accident, unless the row stands elsewhere. */
+  const plainly = new Map<string, Set<number>>();
+  for (const line of edges.flat()) {
+    if (line.row) continue;
+    const heights = plainly.get(key(line)) ?? new Set();
+    plainly.set(key(line), heights.add(Math.round(line.v / SAME_HEIGHT)));
+  }
+  const isPlain = (line: PageLine): boolean => {
+    const heights = plainly.get(key(line));
+    const at = Math.round(line.v / SAME_HEIGHT);
+    return heights !== undefined && [at - 1, at, at + 1].some((height) => heights.has(height));
+  };
   const found = edges.map((lines) =>
     lines.filter((line) => {
       const own = key(line);
       if ((counts.get(own) ?? 0) < least) return false;
-      if (!line.row || columns.has(own) || plainly.has(own)) return true;
+      if (!line.row || columns.has(own) || isPlain(line)) return true;
       columns.add(own);
       return false;
     }),

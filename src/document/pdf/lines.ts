@@ -17,6 +17,8 @@ export interface Piece {
   readonly v: number;
   readonly size: number;
   readonly font: string;
+  /** Where each unit of its text begins, and the last one ends, as shares of its width. */
+  readonly bounds?: readonly number[] | undefined;
 }
 
 /** Pieces that stand close together on one line. */
@@ -120,8 +122,21 @@ function withScripts(pieces: readonly Piece[]): Piece[] {
     );
     const behind = /\d$/.test(base.text) && Math.abs(base.u1 - piece.u0) < SCRIPT_GAP * base.size;
     const up = base.v - piece.v > LEAST_RAISED * base.size && (!fraction || behind);
-    return { ...piece, v: base.v, text: (up ? raised(piece.text) : undefined) ?? piece.text };
+    return onLine(piece, base.v, up ? raised(piece.text) : undefined);
   });
+}
+
+/** A raised or lowered piece on the line of the letters beside it; what its text has more than before ("^") has no width. */
+function onLine(piece: Piece, v: number, text: string | undefined): Piece {
+  if (text === undefined || text.length === piece.text.length || piece.bounds === undefined)
+    return { ...piece, v, text: text ?? piece.text };
+  const own = piece.text.trim();
+  const from = piece.text.indexOf(own);
+  const bounds = piece.bounds.slice(from, from + own.length + 1);
+  const before = text.indexOf(own);
+  const fill = (count: number, value: number | undefined): number[] => Array.from({ length: count }, () => value ?? 0);
+  const after = text.length - own.length - before;
+  return { ...piece, v, text, bounds: [...fill(before, bounds[0]), ...bounds, ...fill(after, bounds.at(-1))] };
 }
 
 /** Pieces of one baseline, cut at wide gaps. */

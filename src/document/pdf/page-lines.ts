@@ -33,8 +33,6 @@ interface PlacedPiece extends Piece {
   /** The share of its height below the baseline. */
   readonly descent: number;
   readonly family: FontFamily;
-  /** Where each unit of its text begins, and the last one ends, as shares of its width. */
-  readonly bounds: readonly number[] | undefined;
   /** Whether its first character is the one furthest to the right. */
   readonly rtl: boolean;
 }
