@@ -27,17 +27,11 @@ export function topKeys(
   keys: number,
   { start, end, budget }: { readonly start: number; readonly end: number; readonly budget: number },
 ): Uint32Array {
-  const heads = masses.length / keys;
-  const sizes = [8 * keys, 4 * keys, keys, wasm.exports.bestScratchBytes(), 4 * (keys + 1)];
-  return withScratch(wasm, sizes, (sums = 0, row = 0, marks = 0, counts = 0, runs = 0) => {
-    sumRows(
-      wasm,
-      sums,
-      masses,
-      Array.from({ length: heads }, (_, head) => head),
-      keys,
-      row,
-    );
+  const sizes = [8 * keys, masses.byteLength, keys, wasm.exports.bestScratchBytes(), 4 * (keys + 1)];
+  return withScratch(wasm, sizes, (sums = 0, rows = 0, marks = 0, counts = 0, runs = 0) => {
+    wasm.bytes(sums, 8 * keys).fill(0);
+    wasm.f32(rows, masses.length).set(masses);
+    wasm.exports.addRows(sums, rows, masses.length / keys, keys);
     const count = Math.max(0, end - start);
     wasm.exports.bestOf(marks, sums + 8 * start, count, budget, counts);
     return wasm.u32(runs, 2 * wasm.exports.markedRuns(runs, marks, count, start)).slice();
