@@ -1,5 +1,5 @@
 // Long contexts in the Qwen2.5-0.5B shape (random weights), WASM in Chromium, each part under six minutes on a quiet machine of two cores:
-//   npm run bench -- context --only bytes|prefill|memory|decode|reopen [--lengths 8192,32768] [--methods dense,dhsa,...] [--threads 2] [--runs 1] [--tokens 16] [--json FILE]
+//   npm run bench -- context --only bytes|prefill|memory|decode|steps|reuse|reopen [--lengths 8192,32768] [--methods dense,dhsa,...] [--threads 2] [--runs 1] [--tokens 16] [--json FILE]
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { basename } from 'node:path';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { serve } from '../tools/static-server.mjs';
 import { openBrowser } from '../tools/browser.mjs';
 import { bundleEngine, openEngine } from './context/octavo.mjs';
-import { status } from './engines/renderer.mjs';
+import { processorTime, status } from './engines/renderer.mjs';
 import { benchFiles, SHAPES } from './files.mjs';
 import { polyline } from './paint/scale.mjs';
 import { median, table } from './statistics.mjs';
@@ -46,6 +46,12 @@ const DECODE = {
   snapkv: { evict: 'snapkv' },
   compresskv: { evict: 'compresskv' },
   'half the heads': { heads: 'razor' },
+};
+
+const STEPS = {
+  dense: {},
+  'tokens 1024, anew': { decode: { method: 'tokens', budget: 1024, similarity: 1 } },
+  'tokens 1024, reused': { decode: { method: 'tokens', budget: 1024, similarity: 0 } },
 };
 
 function pick(all, wanted) {
@@ -223,6 +229,104 @@ async function decode(setting, options) {
   }
 }
 
+/**
+ * Greedy steps behind contexts whose pages hold random keys and values, so that nothing is read beforehand, by the processor's time, so that other work on
+ * the machine matters little. The methods take turns. A choice of keys is made anew in every layer ('anew'), or reused in all of them: how often a model's
+ * queries allow it is a question for its real weights (`--only reuse`).
+ */
+async function steps(setting, options) {
+  const results = [];
+  const count = Number(options.tokens ?? 4);
+  for (const length of list(options.lengths, '8192,32768').map(Number)) {
+    const engine = await openEngine({ path: setting.path, build: setting.build, threads: setting.threads });
+    try {
+      await engine.ask({ kind: 'load', length, read: 0 });
+      const methods = pick(STEPS, options.methods);
+      const samples = new Map(methods.map(([name]) => [name, []]));
+      const pid = engine.pid();
+      // The first run makes the first choices and is left out.
+      for (let run = 0; run <= Number(options.runs); run += 1) {
+        for (const [name, context] of methods) {
+          const before = processorTime(pid);
+          const { milliseconds, operations } = await engine.ask({ kind: 'steps', name, context, steps: count });
+          const processor = (processorTime(pid) - before) / count;
+          if (run === 0) continue;
+          const each = Object.fromEntries(operations.map(([key, { milliseconds: ms }]) => [key, ms / count]));
+          samples.get(name).push({ processor, milliseconds: milliseconds / count, operations: each });
+          process.stderr.write(`${length}, ${name}: ${processor.toFixed(1)} ms of the processor a step\n`);
+        }
+      }
+      const rows = methods.map(([method]) => {
+        const all = samples.get(method);
+        const names = [...new Set(all.flatMap(({ operations }) => Object.keys(operations)))];
+        return {
+          method,
+          processor: median(all.map(({ processor }) => processor)),
+          least: Math.min(...all.map(({ processor }) => processor)),
+          milliseconds: median(all.map(({ milliseconds }) => milliseconds)),
+          // The least, since the clock of an operation runs on while others have the processor.
+          operations: Object.fromEntries(
+            names.map((name) => [name, Math.min(...all.map(({ operations }) => operations[name] ?? 0))]),
+          ),
+        };
+      });
+      const dense = rows.find(({ method }) => method === 'dense');
+      console.log(`\n${length} random keys and values; medians of ${options.runs} runs of ${count} steps`);
+      console.log(
+        table([
+          ['decode', 'ms of the processor', 'least', 'of dense', 'attention ms', 'probe ms', 'products ms'],
+          ...rows.map((r) => [
+            r.method,
+            r.processor.toFixed(1),
+            r.least.toFixed(1),
+            dense === undefined ? '' : (dense.processor / r.processor).toFixed(2),
+            ...['attention', 'probe'].map((name) => (r.operations[name] ?? 0).toFixed(1)),
+            Object.entries(r.operations)
+              .reduce((sum, [name, ms]) => (['attention', 'probe'].includes(name) ? sum : sum + ms), 0)
+              .toFixed(1),
+          ]),
+        ]),
+      );
+      results.push({ length, rows });
+    } finally {
+      await engine.close();
+    }
+  }
+  return { threads: setting.threads, steps: count, runs: Number(options.runs), results };
+}
+
+/** How often TokenSelect's choices are reused while a real model answers greedily behind the beginning of a text: `--model FILE.gguf --text FILE`. */
+async function reuse(setting, options) {
+  if (options.model === undefined || options.text === undefined)
+    throw new Error('reuse: --model and --text are needed');
+  const length = Number(list(options.lengths, '1024')[0]);
+  const count = Number(options.tokens ?? 64);
+  const engine = await openEngine({ path: setting.path, build: setting.build, threads: setting.threads });
+  try {
+    await engine.ask({ kind: 'load', length, read: length, text: readFileSync(options.text, 'utf8') });
+    const calls = async (similarity, steps) => {
+      const context = { decode: { method: 'tokens', budget: 128, sinks: 32, local: 128, similarity } };
+      const { operations } = await engine.ask({ kind: 'steps', name: `reuse ${similarity}`, context, steps });
+      return Object.fromEntries(operations).probe?.calls ?? 0;
+    };
+    const rows = [];
+    for (const similarity of list(options.methods, '0.9,0.8').map(Number)) {
+      // The first step chooses in every layer.
+      const layers = await calls(similarity, 1);
+      rows.push({ similarity, layers, anew: await calls(similarity, count), steps: count });
+    }
+    console.log(
+      table([
+        ['cosine from which a choice is reused', 'reused'],
+        ...rows.map(({ similarity, layers, anew }) => [similarity, (1 - anew / (layers * count)).toFixed(3)]),
+      ]),
+    );
+    return { model: basename(options.model), length, text: basename(options.text), rows };
+  } finally {
+    await engine.close();
+  }
+}
+
 /** A document of 8k letters read by the built package in a page, saved, and resumed in another page: time to the first token of a question. */
 async function reopen(setting, options) {
   const tokens = Number(list(options.lengths, '8192')[0]);
@@ -280,10 +384,15 @@ async function reopen(setting, options) {
   return { tokens, threads: setting.threads, rows };
 }
 
-const PARTS = { bytes, prefill, memory, decode, reopen };
+const PARTS = { bytes, prefill, memory, decode, steps, reuse, reopen };
 
 export async function run(options) {
-  const wanted = list(options.only, Object.keys(PARTS).join(','));
+  const wanted = list(
+    options.only,
+    Object.keys(PARTS)
+      .filter((part) => part !== 'reuse')
+      .join(','),
+  );
   for (const part of wanted)
     if (!(part in PARTS)) throw new Error(`--only ${part}: take of ${Object.keys(PARTS).join(', ')}`);
   const build = list(options.builds, 'relaxed')[0];

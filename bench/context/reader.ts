@@ -3,7 +3,14 @@
  * meets keys of the model in memory of their own without half an hour of prefill. Copied keys keep the rotation of where they were computed: what is
  * attended to is not what the text says, how long it takes is.
  */
-import { PAGE_TOKENS, type KvPool, type Ranges, type SampleSpec, type Tensor } from '../../src/backend/backend.ts';
+import {
+  PAGE_TOKENS,
+  type KvPool,
+  type Ranges,
+  type Sampler,
+  type SampleSpec,
+  type Tensor,
+} from '../../src/backend/backend.ts';
 import type { WasmBackend } from '../../src/backend/wasm.ts';
 import type { DecidedContext } from '../../src/select/options.ts';
 import { PageAllocator, Sequence } from '../../src/kv/sequence.ts';
@@ -35,6 +42,21 @@ export interface ChunkTime {
   readonly keys: number;
 }
 
+export interface StepTimes {
+  readonly milliseconds: number;
+  readonly operations: readonly (readonly [
+    name: string,
+    entry: { readonly calls: number; readonly milliseconds: number },
+  ])[];
+}
+
+interface Decoder {
+  readonly sequence: Sequence;
+  readonly planner: Planner | undefined;
+  readonly sampler: Sampler;
+  position: number;
+}
+
 export class Reader {
   readonly #backend: WasmBackend;
   readonly #wasm: Wasm;
@@ -45,8 +67,15 @@ export class Reader {
   readonly #ring: Tensor;
   readonly #ids: Int32Array;
   readonly #length: number;
+  readonly #decoders = new Map<string, Decoder>();
 
-  constructor(backend: WasmBackend, wasm: Wasm, model: LanguageModel, length: number) {
+  constructor(
+    backend: WasmBackend,
+    wasm: Wasm,
+    model: LanguageModel,
+    length: number,
+    ids = documentIds(length + CHUNK),
+  ) {
     const { cacheLayers: layers, kvHeads, headDim } = model.config;
     this.#backend = backend;
     this.#wasm = wasm;
@@ -56,7 +85,7 @@ export class Reader {
     this.#allocator = new PageAllocator(this.#pool);
     this.#sequence = new Sequence(this.#allocator, length + CHUNK, model.states());
     this.#ring = backend.ids(length + CHUNK + 1);
-    this.#ids = documentIds(length + CHUNK);
+    this.#ids = ids.subarray(0, length + CHUNK);
     backend.writeIds(this.#ring, 0, this.#ids);
   }
 
@@ -76,6 +105,63 @@ export class Reader {
       for (let block = known; block < this.#length / PAGE_TOKENS; block++)
         this.#pool.copy(table[row * blocks + (block % known)] ?? 0, table[row * blocks + block] ?? 0);
     }
+  }
+
+  /**
+   * Fills the pages of the whole length with random keys and values, normally distributed: what is then timed at decode reads as many bytes of memory of
+   * its own as behind a text, and no key is like another. Chosen keys lie alone, where those of a text lie side by side, so that reading them is no cheaper.
+   */
+  randomise(): void {
+    this.#sequence.ensure(this.#length);
+    const { table, blocks } = this.#sequence;
+    const page = new Float32Array(this.#pool.pageBytes() / 4);
+    let state = 1;
+    const uniform = (): number => {
+      state ^= state << 13;
+      state ^= state >>> 17;
+      state ^= state << 5;
+      return (state >>> 0) / 2 ** 32;
+    };
+    for (let row = 0; row < table.length / blocks; row++) {
+      for (let block = 0; block < this.#length / PAGE_TOKENS; block++) {
+        // Three uniform numbers have a variance of a quarter.
+        for (let i = 0; i < page.length; i++) page[i] = 2 * (uniform() + uniform() + uniform()) - 3;
+        this.#pool.write(Int32Array.of(table[row * blocks + block] ?? 0), new Uint8Array(page.buffer));
+      }
+    }
+  }
+
+  /** Greedy steps behind `randomise`, each call continuing the one before of the same name, so that methods can take turns. */
+  async steps(name: string, context: DecidedContext, steps: number): Promise<StepTimes> {
+    const known = this.#decoders.get(name);
+    const decoder = known ?? this.#decoder(context);
+    this.#decoders.set(name, decoder);
+    const { profile } = this.#backend;
+    profile.enabled = true;
+    profile.take();
+    const begun = performance.now();
+    for (let step = 0; step < steps; step++) await this.#step(decoder);
+    const milliseconds = performance.now() - begun;
+    profile.enabled = false;
+    return { milliseconds, operations: [...profile.take()] };
+  }
+
+  #decoder(context: DecidedContext): Decoder {
+    const sampler = this.#backend.sampler(this.#model.config.vocabulary);
+    sampler.reset(new Int32Array(0));
+    return { sequence: this.#sequence.fork(), planner: this.#planner(context), sampler, position: this.#length };
+  }
+
+  async #step(decoder: Decoder): Promise<void> {
+    const { sequence, planner, sampler, position } = decoder;
+    sequence.ensure(position + 1);
+    const hidden = await this.#hidden(sequence, position, 1, planner, 'decode', this.#length);
+    this.#backend.scope(() =>
+      this.#backend.sample(this.#model.logits(hidden), sampler, GREEDY, this.#ring, position + 1),
+    );
+    this.#backend.free(hidden);
+    await this.#backend.readIds(this.#ring, position + 1, position + 2);
+    decoder.position += 1;
   }
 
   /** One chunk of queries at `position`, of a prompt that ends at `promptEnd`; a planner first sees the chunk before it, so that it has caught up. */
@@ -110,11 +196,8 @@ export class Reader {
     steps: number,
   ): Promise<{ readonly milliseconds: readonly number[]; readonly bytes: number }> {
     const { kvBits = 16 } = context;
-    const sequence = this.#sequence.fork();
-    const planner = this.#planner(context);
-    const { vocabulary } = this.#model.config;
-    const sampler = this.#backend.sampler(vocabulary);
-    sampler.reset(new Int32Array(0));
+    const decoder = this.#decoder(context);
+    const { sequence, planner, sampler } = decoder;
     const milliseconds: number[] = [];
     try {
       // The prompt's last chunk is read anew with the planner, which may drop keys after it.
@@ -125,15 +208,8 @@ export class Reader {
       sequence.settle(kvBits);
       const { bytes } = sequence;
       for (let step = 0; step < steps; step++) {
-        const position = this.#length + step;
         const begun = performance.now();
-        sequence.ensure(position + 1);
-        const hidden = await this.#hidden(sequence, position, 1, planner, 'decode', this.#length);
-        this.#backend.scope(() =>
-          this.#backend.sample(this.#model.logits(hidden), sampler, GREEDY, this.#ring, position + 1),
-        );
-        this.#backend.free(hidden);
-        await this.#backend.readIds(this.#ring, position + 1, position + 2);
+        await this.#step(decoder);
         sequence.settle(kvBits);
         milliseconds.push(performance.now() - begun);
       }

@@ -32,6 +32,19 @@ export function status(pid) {
   return { peak: of('VmHWM'), resident: of('VmRSS'), anonymous: of('RssAnon'), file: of('RssFile') + of('RssShmem') };
 }
 
+/** Milliseconds for which the threads of a process had a processor. */
+export function processorTime(pid) {
+  let nanoseconds = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+    } catch {
+      // a thread that ended meanwhile
+    }
+  }
+  return nanoseconds / 1e6;
+}
+
 /** The renderer with the largest peak: the page's, beside those that Chromium keeps in reserve. */
 export function largestRenderer() {
   let best;

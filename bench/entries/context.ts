@@ -4,6 +4,7 @@ import { createWasmBackend, type WasmBackend } from '../../src/backend/wasm.ts';
 import type { DecidedContext } from '../../src/select/options.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel } from '../../src/models/model.ts';
+import { createTokenizer } from '../../src/text/tokenizer.ts';
 import { spawnPoolWorker } from '../../src/platform/pool-browser.ts';
 import { instantiate, type Wasm, type WasmBuild } from '../../src/wasm.ts';
 import { OneLayer } from '../context/attention-memory.ts';
@@ -11,8 +12,15 @@ import { Reader } from '../context/reader.ts';
 
 type Ask =
   | { readonly kind: 'open'; readonly build: WasmBuild; readonly threads: number }
-  | { readonly kind: 'load'; readonly file: File; readonly length: number; readonly read: number }
+  | {
+      readonly kind: 'load';
+      readonly file: File;
+      readonly length: number;
+      readonly read: number;
+      readonly text?: string;
+    }
   | { readonly kind: 'chunk'; readonly context: DecidedContext; readonly position: number; readonly promptEnd: number }
+  | { readonly kind: 'steps'; readonly name: string; readonly context: DecidedContext; readonly steps: number }
   | { readonly kind: 'decode'; readonly context: DecidedContext; readonly steps: number }
   | {
       readonly kind: 'bytes';
@@ -52,14 +60,19 @@ async function answer(ask: Ask): Promise<unknown> {
     }
     case 'load': {
       const { backend, wasm } = opened();
-      const model = (await loadModel(await openModel(ask.file), backend)).language;
-      reader = new Reader(backend, wasm, model, ask.length);
+      const file = await openModel(ask.file);
+      const model = (await loadModel(file, backend)).language;
+      const ids = ask.text === undefined ? undefined : (await createTokenizer(wasm, file.metadata)).encode(ask.text);
+      reader = new Reader(backend, wasm, model, ask.length, ids);
       const milliseconds = await reader.read(ask.read);
-      reader.fill(ask.read);
+      if (ask.read > 0) reader.fill(ask.read);
+      else reader.randomise();
       return { read: milliseconds, memory: backend.memory() };
     }
     case 'chunk':
       return loaded().chunk(ask.context, ask.position, ask.promptEnd);
+    case 'steps':
+      return loaded().steps(ask.name, ask.context, ask.steps);
     case 'decode':
       return loaded().decode(ask.context, ask.steps);
     case 'bytes': {
