@@ -1,4 +1,5 @@
-// Long contexts in the Qwen2.5-0.5B shape (random weights), WASM in Chromium, each part under six minutes on a quiet machine of two cores:
+// Long contexts in the Qwen2.5-0.5B shape (random weights), WASM in Chromium, each part under six minutes on a quiet machine of two cores. The
+// file is long because the parts share their methods, their page and their tables:
 //   npm run bench -- context --only bytes|prefill|memory|decode|steps|reuse|reopen [--lengths 8192,32768] [--methods dense,dhsa,...] [--threads 2] [--runs 1] [--tokens 16] [--json FILE]
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';

@@ -1,7 +1,7 @@
 /**
  * Model files that are recommended: `octavo models` shows them, and docs/models.md is made from them. Sizes and shapes
  * of files that were loaded are the files' own; those of others come from their publishers' pages and configurations,
- * and are marked.
+ * and are marked. The file is long because it is a table.
  */
 
 /** How a model was tested: with these weights; its architecture against PyTorch with small random weights; or its shape only. */

@@ -67,13 +67,14 @@ function withoutOne(
 ): PageLine[] {
   const kept = new Map<string, PageLine>();
   found.forEach((lines, i) => {
-    const height = Math.max(...(pages[i]?.lines.map(({ v }) => v) ?? []));
-    const top = Math.min(...(pages[i]?.lines.map(({ v }) => v) ?? []));
+    if (lines.length === 0) return;
+    let [top, bottom] = [Infinity, -Infinity];
+    for (const { v } of pages[i]?.lines ?? []) [top, bottom] = [Math.min(top, v), Math.max(bottom, v)];
     for (const line of lines) {
       const own = key(line).replace(/^-?\d+ /, '');
       // The first of repeated rows is not among them.
       if (line.row || own.replace(PAGE_WORDS, '') === '') continue;
-      if (line.v > (top + height) / 2 || !kept.has(own)) kept.set(own, line);
+      if (line.v > (top + bottom) / 2 || !kept.has(own)) kept.set(own, line);
     }
   });
   const one = new Set(kept.values());

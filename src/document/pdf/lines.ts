@@ -141,18 +141,19 @@ function onLine(piece: Piece, v: number, text: string | undefined): Piece {
 
 /** Pieces of one baseline, cut at wide gaps. */
 function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
-  const starts = columnStarts(pieces);
+  const shown = [...baselines(pieces)].map((members) =>
+    members.filter(({ text }) => text.trim() !== '').sort((a, b) => a.u0 - b.u0),
+  );
+  const starts = columnStarts(shown);
   const fragments: Fragment[] = [];
-  let line = 0;
-  for (const members of baselines(pieces)) {
+  for (const [line, members] of shown.entries()) {
     let open: Piece[] = [];
     let end = -Infinity;
     const flush = (): void => {
       if (open.length > 0) fragments.push(fragment(open, line));
       open = [];
     };
-    const shown = members.filter(({ text }) => text.trim() !== '').sort((a, b) => a.u0 - b.u0);
-    for (const part of atStarts(shown, starts)) {
+    for (const part of atStarts(members, starts)) {
       flush();
       const spaces = justified(part);
       for (const [i, piece] of part.entries()) {
@@ -162,7 +163,6 @@ function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
       }
     }
     flush();
-    line++;
   }
   return fragments;
 }
@@ -187,14 +187,12 @@ const NARROW = 0.7;
 const LEAST_STARTS = 8;
 const LEAST_STARTS_SHARE = 0.2;
 
-/** Where many lines begin behind a gap, rounded: columns may stand as near to each other as the words of a loose line, but words do not stand below each other. */
-function columnStarts(pieces: readonly Piece[]): ReadonlySet<number> {
+/** Where many lines, whose pieces come from left to right, begin anew behind a gap, rounded: columns may stand as near to each other as the words of a loose line, but words do not stand below each other. */
+function columnStarts(lines: readonly (readonly Piece[])[]): ReadonlySet<number> {
   const counts = new Map<number, number>();
-  let lines = 0;
-  for (const members of baselines(pieces)) {
-    lines++;
+  for (const members of lines) {
     let end = -Infinity;
-    for (const { text, u0, u1, size } of members.filter((one) => one.text.trim() !== '').sort((a, b) => a.u0 - b.u0)) {
+    for (const { text, u0, u1, size } of members) {
       if (text.length > 1 && end > -Infinity && u0 - end > NARROW * size) {
         const at = Math.round(u0);
         counts.set(at, (counts.get(at) ?? 0) + 1);
@@ -202,7 +200,7 @@ function columnStarts(pieces: readonly Piece[]): ReadonlySet<number> {
       end = Math.max(end, u1);
     }
   }
-  const least = Math.max(LEAST_STARTS, LEAST_STARTS_SHARE * lines);
+  const least = Math.max(LEAST_STARTS, LEAST_STARTS_SHARE * lines.length);
   return new Set([...counts].flatMap(([at, count]) => (count >= least ? [at] : [])));
 }
 
