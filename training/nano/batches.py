@@ -133,8 +133,9 @@ def lengths_at(progress: float) -> dict[int, int]:
     return [table for start, table in LENGTHS if progress >= start][-1]
 
 
-def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: float = ABSENT_SHARE, linked: float = 0.0, clause_share: float = 0.0, lengths: dict[int, int] | None = None) -> Batch:
-    """The batch of a step; `progress` in [0, 1] sets lengths, unless `lengths` gives them, and whether absent facts are asked. Shares as `sequence` has them."""
+def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: float = ABSENT_SHARE, linked: float = 0.0, clause_share: float = 0.0, plain: float = 0.0, lengths: dict[int, int] | None = None) -> Batch:
+    """The batch of a step; `progress` in [0, 1] sets lengths, unless `lengths` gives them, and whether absent facts are asked. Shares as `sequence` and
+    `make_document` have them; a share `plain` of the documents has no clauses, so that what was learnt before clauses came is kept up."""
     r = Random(f"{seed}/{step}")
     table = lengths or lengths_at(progress)
     length = r.choices(list(table), list(table.values()))[0]
@@ -149,7 +150,8 @@ def make_batch(codec: Codec, seed: int, step: int, progress: float, absent: floa
         share = DENSITIES[density][1] * r.uniform(0.85, 1.1)
         predicts: list[int] = []
         while not predicts:  # a first question that does not fit is drawn again
-            document = make_document(r, int(length * share), density, codec.count, clause_share=clause_share)
+            clauses = 0.0 if r.random() < plain else clause_share
+            document = make_document(r, int(length * share), density, codec.count, clause_share=clauses)
             line, predicts = sequence(r, codec, document, length, absent if progress >= ABSENT_FROM else 0, linked)
         ids[row, : len(line)] = torch.tensor(line)
         answers += [row * length + p for p in predicts]

@@ -26,6 +26,7 @@ from model import Config, Nano, deepened, layers_of
 
 TEXT_WEIGHT = 0.2  # of the language-model loss beside the loss on answers
 CLAUSES = 0.6  # of the facts of a document that are everyday clauses, when a run goes on from a file
+PLAIN = 0.4  # of the documents that have no clauses then
 READING_LENGTHS = {256: 2, 512: 3, 1024: 3, 2560: 2}  # of rows then
 CLIP = 1.0
 
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--from", dest="start", type=Path, help="GGUF to go on from")
     parser.add_argument("--layers", type=int, help="decoder layers, when more than --from has")
     parser.add_argument("--absent", type=float, default=0.12, help="share of the questions without an answer, with --from")
+    parser.add_argument("--linked", type=float, default=0.1, help="share of the questions about two facts, and of those that follow up another one, with --from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="torch.compile: a quarter faster, a minute a shape at first")
     args = parser.parse_args()
@@ -90,7 +92,7 @@ def main() -> None:
     while (progress := seconds / (args.minutes * 60)) < 1:
         start = time.monotonic()
         lr = learning_rate(progress, args.lr, args.decay)
-        batch = make_batch(codec, args.seed, step, 1.0, args.absent, 0.1, CLAUSES, READING_LENGTHS) if args.start else make_batch(codec, args.seed, step, progress)
+        batch = make_batch(codec, args.seed, step, 1.0, args.absent, args.linked, CLAUSES, PLAIN, READING_LENGTHS) if args.start else make_batch(codec, args.seed, step, progress)
         with autocast(device):
             hidden = forward(batch.ids).reshape(-1, model.c.hidden_size)
             where = torch.cat([batch.answers, batch.text])
