@@ -15,6 +15,20 @@ const ARGS = [
   '--enable-unsafe-webgpu',
 ];
 
+/** Times that pages' main threads run slower: a test that reads a page before the page is done, and passes by luck, fails so. */
+const SLOWDOWN = Number(process.env.OCTAVO_SLOW_PAGES ?? 1);
+
+/** @param {import('playwright-core').BrowserContext} context */
+function slowDown(context) {
+  context.on('page', async (page) => {
+    // A page may be closed before it is slowed down.
+    await context
+      .newCDPSession(page)
+      .then((session) => session.send('Emulation.setCPUThrottlingRate', { rate: SLOWDOWN }))
+      .catch(() => undefined);
+  });
+}
+
 /**
  * A browser context on a profile folder that `close()` removes; `reopen()` ends the browser (as a crash would) and starts it on the same profile.
  * @param {{ args?: readonly string[] }} [options]
@@ -22,13 +36,16 @@ const ARGS = [
 export async function openBrowser({ args = [] } = {}) {
   const { executable, env } = await chromium();
   const profile = mkdtempSync(join(tmpdir(), 'octavo-profile-'));
-  const launch = () =>
-    playwright.launchPersistentContext(profile, {
+  const launch = async () => {
+    const context = await playwright.launchPersistentContext(profile, {
       executablePath: executable,
       headless: true,
       args: [...ARGS, ...args],
       env: { ...process.env, ...env },
     });
+    if (SLOWDOWN > 1) slowDown(context);
+    return context;
+  };
   let context = await launch();
   return {
     get context() {

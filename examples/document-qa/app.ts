@@ -344,7 +344,7 @@ class DocumentApp extends WorkspacePart {
   }
 
   async #clear(): Promise<void> {
-    const { exchanges, scope } = this.workspace;
+    const { asker, exchanges, scope } = this.workspace;
     const count = exchanges.list.value.length;
     const agreed = await confirm({
       title: t('clearTitle'),
@@ -352,7 +352,9 @@ class DocumentApp extends WorkspacePart {
       yes: t('clearConversation'),
       danger: true,
     });
-    if (agreed) await exchanges.clear(scope.value);
+    if (!agreed) return;
+    asker.drop(scope.value);
+    await exchanges.clear(scope.value);
   }
 
   readonly #key = (event: KeyboardEvent): void => {

@@ -95,20 +95,28 @@ export async function answered(page: Page, question: string): Promise<string> {
   return (await exchange.locator('.answer-text').innerText()).trim();
 }
 
-/** Tokens that the model had to read for the last answer, besides those that it had read before. */
-export async function tokensRead(page: Page): Promise<number> {
-  return page.evaluate(async () => {
+interface KeptExchange {
+  readonly scope: string;
+  readonly asked: number;
+  readonly answer?: { readonly tokens: number };
+}
+
+/** The questions that the browser keeps, in the order in which they were asked. */
+export async function keptExchanges(page: Page): Promise<readonly KeptExchange[]> {
+  const kept = await page.evaluate(async () => {
     const request = indexedDB.open('document-qa');
     await new Promise((resolve, reject) => Object.assign(request, { onsuccess: resolve, onerror: reject }));
     const all = request.result.transaction('exchanges').objectStore('exchanges').getAll();
     await new Promise((resolve, reject) => Object.assign(all, { onsuccess: resolve, onerror: reject }));
     request.result.close();
-    const exchanges = all.result as readonly {
-      readonly asked: number;
-      readonly answer?: { readonly tokens: number };
-    }[];
-    return exchanges.toSorted((a, b) => a.asked - b.asked).at(-1)?.answer?.tokens ?? NaN;
+    return all.result as KeptExchange[];
   });
+  return kept.sort((a, b) => a.asked - b.asked);
+}
+
+/** Tokens that the model had to read for the last answer, besides those that it had read before. */
+export async function tokensRead(page: Page): Promise<number> {
+  return (await keptExchanges(page)).at(-1)?.answer?.tokens ?? NaN;
 }
 
 /** How long a document may take to be read on a machine that other suites share: 5,000 pages take 20 s of one core. */

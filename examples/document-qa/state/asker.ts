@@ -145,6 +145,16 @@ export class Asker {
     this.#jobs.find(({ exchange }) => exchange.id === id)?.abort.abort();
   }
 
+  /** Ends what is asked of a document whose conversation goes away: nothing of it is kept. */
+  drop(scope: string): void {
+    const dropped = this.#jobs.filter(({ exchange }) => exchange.scope === scope);
+    this.#set(this.#jobs.filter(({ exchange }) => exchange.scope !== scope));
+    for (const { abort, release } of dropped) {
+      abort.abort();
+      release();
+    }
+  }
+
   async #run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
@@ -168,8 +178,9 @@ export class Asker {
     try {
       signal.throwIfAborted();
       const answer = await this.#answer(id, exchange, job.mode, signal);
-      await this.#exchanges.put({ ...exchange, answer });
+      if (this.#job(id) !== undefined) await this.#exchanges.put({ ...exchange, answer });
     } catch (error) {
+      if (this.#job(id) === undefined) return;
       if (signal.aborted || isAbort(error)) {
         // What was said so far stays, without citations, since nothing was checked.
         await this.#exchanges.put({ ...exchange, problem: { title: 'stopped', detail: this.#job(id)?.text ?? '' } });

@@ -170,7 +170,8 @@ class Library extends WorkspacePart {
       danger: true,
     });
     if (!agreed) return;
-    const { shelf, exchanges, scope, place } = this.workspace;
+    const { asker, shelf, exchanges, scope, place } = this.workspace;
+    if (shelf.state.value.entries.every((one) => one.id === id || one.name !== name)) asker.drop(name);
     await shelf.remove(id);
     if (shelf.entry(name) === undefined) {
       await exchanges.clear(name);

@@ -2,7 +2,7 @@
  * The conversation that is open. A question is kept before it is answered, and an answer while it is written, so that a reload, or a browser that ends the page for its
  * memory, loses nothing: the answer to an open question begins again by itself.
  */
-import type { ContentPart, Message as ModelMessage, OctavoModel, OctavoSession } from 'octavo';
+import { Octavo, type ContentPart, type Message as ModelMessage, type OctavoModel, type OctavoSession } from 'octavo';
 import { visible } from '../../common/device/visibility.ts';
 import { Observable } from '../../common/observable.ts';
 import { isAbort } from '../../common/problem.ts';
@@ -199,6 +199,8 @@ class Talk {
     if (held?.session !== session || held.chat !== chat.id) return;
     try {
       await session.save(sessionOf(chat.id));
+      // The conversation may have been removed meanwhile.
+      if (!chats.value.some(({ id }) => id === chat.id)) await Octavo.sessions.remove(sessionOf(chat.id));
       const now = this.state.value.chat;
       if (now.id !== chat.id || now.messages.length !== held.messages) return;
       this.#set({ ...now, saved: { fingerprint: model.fingerprint, share: held.share, messages: held.messages } });

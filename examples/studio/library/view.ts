@@ -145,8 +145,9 @@ function chatRow(chat: Chat): TemplateResult {
   };
   const remove = async (): Promise<void> => {
     const current = talk.state.value.chat.id === chat.id;
-    const undo = await removeChat(chat.id);
+    // It is left first, since an answer on its way would be kept with it again.
     if (current) talk.fresh();
+    const undo = await removeChat(chat.id);
     toast(say('removedChat'), { action: { label: say('undo'), run: () => void undo() } });
   };
   return html`<li class="chat-row" ?data-current=${talk.state.value.chat.id === chat.id}>

@@ -45,6 +45,8 @@ function tell(): void {
 export class Shelf<T> {
   readonly #store: ReturnType<typeof createStore>;
   readonly #fits: (value: unknown) => value is T;
+  /** The last change. Changes are made one after the other: packing a picture takes time, in which the record may be removed. */
+  #changed: Promise<unknown> = Promise.resolve();
 
   /** `fits` recognises records of this version: others, and damaged ones, are taken as missing. */
   constructor(name: string, fits: (value: unknown) => value is T) {
@@ -66,16 +68,21 @@ export class Shelf<T> {
     return this.#fits(found) ? found : undefined;
   }
 
-  async put(key: string, value: T): Promise<void> {
-    try {
-      await set(key, await pack(value), this.#store);
-    } catch {
-      tell();
-    }
+  put(key: string, value: T): Promise<void> {
+    return this.#change(async () => set(key, await pack(value), this.#store), tell);
   }
 
-  async remove(key: string): Promise<void> {
-    await del(key, this.#store).catch(() => undefined);
+  remove(key: string): Promise<void> {
+    return this.#change(
+      () => del(key, this.#store),
+      () => undefined,
+    );
+  }
+
+  #change(make: () => Promise<void>, failed: () => void): Promise<void> {
+    const change = this.#changed.then(make).catch(failed);
+    this.#changed = change;
+    return change;
   }
 }
 

@@ -10,6 +10,7 @@ import {
   answered,
   ask,
   file,
+  keptExchanges,
   LAPTOP,
   look,
   root,
@@ -276,6 +277,13 @@ describe('document QA in Chromium', () => {
     await page.waitForSelector('.exchange .meta');
     await page.reload();
     await page.waitForSelector('.exchange .meta:has-text("Not answered")');
+    // A conversation that is cleared while a question waits stays cleared.
+    await page.fill('doc-composer textarea', 'What is line 9 about?');
+    await page.press('doc-composer textarea', 'Enter');
+    await page.waitForSelector('.exchange:has-text("line 9") .meta');
+    await page.click('[aria-label="Clear this conversation"]');
+    await page.click('dialog[open] .danger');
+    await page.waitForSelector('.exchange', { state: 'detached' });
     const other = (await visit(context, server)).page;
     await other.setViewportSize(LAPTOP);
     await other.waitForFunction(
@@ -293,6 +301,7 @@ describe('document QA in Chromium', () => {
     expect(await south).toMatch(/^2024/);
     for (const tab of [page, other]) await answered(tab, 'north gate');
     for (const tab of [page, other]) await answered(tab, 'south gate');
+    expect((await keptExchanges(page)).map(({ scope }) => scope)).toEqual(['gates.txt', 'gates.txt']);
     await other.close();
 
     // The model is removed under the open document: the question says so, and the next one is answered.
