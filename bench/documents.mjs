@@ -42,14 +42,20 @@ async function paged(lines) {
   return pdf({ pages, title: 'A hundred pages' });
 }
 
-/** Milliseconds to the first text, and what the answer's report says. */
+/** Milliseconds to the first token that can be seen, to the first text that stays, and to the end; and what the answer's report says. */
 async function asked(document, question, options) {
   const begun = performance.now();
-  const stream = document.ask(question, { maxTokens: 32, ...options });
   let first;
-  for await (const piece of stream) if (piece !== '') first ??= performance.now() - begun;
+  let shown;
+  const onProgress = ({ draft = '' }) => {
+    if (draft !== '') first ??= performance.now() - begun;
+  };
+  const stream = document.ask(question, { maxTokens: 32, onProgress, ...options });
+  for await (const piece of stream) if (piece !== '') shown ??= performance.now() - begun;
   const { time, read, mode, text } = await stream.finished;
-  return { first: first ?? performance.now() - begun, all: performance.now() - begun, time, read, mode, text };
+  const all = performance.now() - begun;
+  shown ??= all;
+  return { first: Math.min(first ?? shown, shown), shown, all, time, read, mode, text };
 }
 
 async function firstTokens(path, threads, bytes, runs) {
@@ -71,8 +77,9 @@ async function firstTokens(path, threads, bytes, runs) {
   return {
     device: description,
     openedMs: opened.map(Math.round),
-    first: answers.map(({ first, all, time, read, text }) => ({
+    first: answers.map(({ first, shown, all, time, read, text }) => ({
       firstMs: Math.round(first),
+      shownMs: Math.round(shown),
       allMs: Math.round(all),
       searchMs: Math.round(time.search),
       prefillMs: Math.round(time.prefill),
@@ -112,9 +119,10 @@ async function reopened(path, threads, text, wanted, runs) {
       const question = QUESTIONS[(Math.floor(turn / 2) + 1) % QUESTIONS.length];
       const {
         first,
+        shown,
         read: { tokens: count, cached },
       } = await asked(document, question, { mode: 'whole', keep: true });
-      const row = { firstMs: Math.round(first), tokens: count, cached };
+      const row = { firstMs: Math.round(first), shownMs: Math.round(shown), tokens: count, cached };
       if (prepares) prepared.push({ prepareMs, ...row });
       else again.push(row);
     }
@@ -146,29 +154,30 @@ export async function run({
   const rows = [['what', 'goal s', 'median s', 'all']];
   const seconds = (ms) => (ms / 1000).toFixed(2);
   const tell = (what, goal, values) => rows.push([what, goal, seconds(median(values)), values.map(seconds).join(' ')]);
+  const tellBoth = (what, goal, answers) => {
+    tell(
+      `first token${what}`,
+      goal,
+      answers.map(({ firstMs }) => firstMs),
+    );
+    // A short answer is held back until it ends, since it may be shown as a quote.
+    tell(
+      `first text that stays${what}`,
+      '',
+      answers.map(({ shownMs }) => shownMs),
+    );
+  };
   if (parts.includes('first')) {
     const bytes = await paged(linesOf(text));
     Object.assign(result, await firstTokens(model, Number(threads), bytes, Number(runs)));
     tell(`${PAGES} pages opened until they can be asked`, '6', result.openedMs);
-    tell(
-      'first token of an answer from passages',
-      '8',
-      result.first.map(({ firstMs }) => firstMs),
-    );
+    tellBoth(' of an answer from passages', '8', result.first);
   }
   if (parts.includes('reopened')) {
     result.whole = await reopened(model, Number(threads), text, Number(tokens), Number(runs));
     tell(`${result.whole.tokens} tokens read for the first time`, '', [result.whole.firstReadMs]);
-    tell(
-      'first token, opened again',
-      '0.6',
-      result.whole.reopened.map(({ firstMs }) => firstMs),
-    );
-    tell(
-      'the same, prepared',
-      '0.6',
-      result.whole.prepared.map(({ firstMs }) => firstMs),
-    );
+    tellBoth(', opened again', '0.6', result.whole.reopened);
+    tellBoth(', opened again and prepared', '0.6', result.whole.prepared);
   }
   console.log(`${result.model}, ${threads} threads, load average at the beginning ${load.toFixed(1)}\n${table(rows)}`);
   return result;

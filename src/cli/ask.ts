@@ -71,7 +71,9 @@ ${modelHelp('nano-text')}  --mode MODE          passages (those that the questio
           keep: args.flag('keep'),
           ...args.context(),
           ...(maxTokens !== undefined && { maxTokens }),
-          onProgress: ({ phase, done, total }) => progress.bar(phase, done, total, `${done} of ${total}`),
+          // What is said comes by itself, and is no share of anything.
+          onProgress: ({ phase, done, total }) =>
+            phase !== 'answering' && progress.bar(phase, done, total, `${done} of ${total}`),
         },
         async (piece) => {
           progress.clear();

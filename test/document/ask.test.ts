@@ -110,17 +110,24 @@ describe('nano about a PDF', () => {
   test('passages are chosen, read and named; await gives the whole answer', async () => {
     const document = await openTest(demoPdf(), { model });
     const seen: string[] = [];
+    const drafts: string[] = [];
     const answer = await document.ask('What is the fare for the train to Vienna?', {
       mode: 'passages',
       budget: 150,
-      onProgress: ({ phase }) => seen.push(phase),
+      onProgress: ({ phase, draft }) => {
+        seen.push(phase);
+        if (draft !== undefined) drafts.push(draft);
+      },
     });
     expect(answer.text).toBe('64 euros');
     expect(answer.citations[0]).toMatchObject({ page: 3, quote: '64 euros', kind: 'exact' });
     expect(answer.read.description).toMatch(/^\d of \d passages$/);
     expect(answer.read.passages).toBeLessThan(answer.read.of);
-    expect(seen).toContain('reading');
-    expect(seen.at(-1)).toBe('citing');
+    expect([...new Set(seen)]).toEqual(['reading', 'answering', 'citing']);
+    // A short answer is told as it grows, though the stream holds it back.
+    expect(drafts.length).toBeGreaterThan(1);
+    expect(drafts.at(-1)?.trim()).toBe(answer.said);
+    expect(drafts.every((draft) => answer.said.startsWith(draft.trim()))).toBe(true);
   });
 
   test.each([

@@ -216,7 +216,9 @@ export class Asker {
       ...(mode !== undefined && { mode }),
       history: this.#history(scope, id),
       signal,
-      onProgress: ({ phase, done, total }) => this.#change(id, { phase, done, total }),
+      // A short answer is seen as it is written, though it may become a quote.
+      onProgress: ({ phase, done, total, draft }) =>
+        this.#change(id, { phase, done, total, ...(draft !== undefined && { text: draft }) }),
     });
     let text = '';
     for await (const piece of stream) {

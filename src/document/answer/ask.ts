@@ -37,12 +37,14 @@ export interface Exchange {
 
 /** How far answering a question has come. */
 export interface AskProgress {
-  /** `searching` passages, `reading` them or the document, `citing` the answer. */
-  readonly phase: 'searching' | 'reading' | 'citing';
-  /** Steps of the phase that are done: tokens while reading. */
+  /** `searching` passages, `reading` them or the document, `answering`, `citing` the answer. */
+  readonly phase: 'searching' | 'reading' | 'answering' | 'citing';
+  /** Steps of the phase that are done: tokens while reading, pieces of text while answering. */
   readonly done: number;
-  /** Steps of the phase. */
+  /** Steps of the phase; while answering the most there can be. */
   readonly total: number;
+  /** What the model has said so far of a short answer. The stream holds it back until it ends, since it may be shown as a quote. */
+  readonly draft?: string;
 }
 
 export interface AskSettings {
@@ -339,7 +341,7 @@ async function answerFrom(
   model: AnsweringModel,
   pack: Pack,
   question: string,
-  { signal, history = [], maxTokens, keep = false, context, onProgress }: AskSettings,
+  { signal, history = [], maxTokens = DEFAULT_TOKENS, keep = false, context, onProgress }: AskSettings,
   onText: ((piece: string) => void | Promise<void>) | undefined,
   whole: boolean,
 ): Promise<Answered> {
@@ -356,9 +358,12 @@ async function answerFrom(
     let said = '';
     // A short answer is held back, since it may be shown as a quote.
     let told = 0;
+    let done = 0;
     for await (const piece of stream) {
       said += said === '' ? piece.trimStart() : piece;
-      if (told === 0 && isShort(said, language)) continue;
+      const held = told === 0 && isShort(said, language);
+      onProgress?.({ phase: 'answering', done: ++done, total: maxTokens, ...(held && { draft: said }) });
+      if (held) continue;
       await onText?.(said.slice(told));
       told = said.length;
     }
