@@ -3,6 +3,8 @@ import { describe, expect, test } from '@jest/globals';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { column, pdf, type PdfText } from '../support/pdf.ts';
+import type { PdfTextItem } from '../../src/document/pdf/library.ts';
+import { pageLines } from '../../src/document/pdf/page-lines.ts';
 import type { Recogniser } from '../../src/document/options.ts';
 import { openTest } from '../support/documents.ts';
 
@@ -47,6 +49,22 @@ describe('reading order', () => {
     expect((await open(column(60, 700, lines))).text).toBe(
       'The well-known light on the northern mole is well-known to sailors, and its light is guarded by two keepers.',
     );
+  });
+
+  test('a space of the file stays one in a line that was set tightly', () => {
+    const at = (x: number, str: string, width: number): PdfTextItem => ({
+      ...{ str, width, height: 10, dir: 'ltr', fontName: 'F' },
+      transform: [10, 0, 0, 10, x, 596],
+    });
+    const read = (space: number): readonly string[] =>
+      pageLines(
+        { items: [at(72, 'representing', 160.8), at(232.8, ' ', space), at(234.3, 'the fiber', 37)], styles: {} },
+        { width: 600, height: 800, transform: [1, 0, 0, -1, 0, 800] },
+        9,
+      ).map(({ text }) => text);
+    expect(read(0.15)).toEqual(['representing the fiber']);
+    // As wide as its gap, it is what pdf.js makes of letters that stand apart.
+    expect(read(1.5)).toEqual(['representingthe fiber']);
   });
 
   test('pieces of one word are one word, and rows of a table are lines', async () => {

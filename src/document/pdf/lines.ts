@@ -19,6 +19,8 @@ export interface Piece {
   readonly font: string;
   /** Where each unit of its text begins, and the last one ends, as shares of its width. */
   readonly bounds?: readonly number[] | undefined;
+  /** Whether the file has a space before it, which a line that was set tightly may have made narrow. */
+  readonly spaced?: true | undefined;
 }
 
 /** Pieces that stand close together on one line. */
@@ -69,6 +71,10 @@ const WIDE = 1;
 export const WORD_GAP = 0.18;
 /** Between two fonts nothing is kerned: a smaller gap is the space of a line that was set tightly. */
 export const FONTS_GAP = 0.13;
+/** With a space of the file in it: a smaller one was taken back, as some files do within words. */
+export const SPACED_GAP = 0.05;
+/** pdf.js also gives spaces where letters merely stand apart, each as wide as its gap. */
+const SAME_PLACE = 0.02;
 
 export function linesOf(given: readonly Piece[]): Line[] {
   const pieces = withScripts(given);
@@ -141,9 +147,7 @@ function onLine(piece: Piece, v: number, text: string | undefined): Piece {
 
 /** Pieces of one baseline, cut at wide gaps. */
 function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
-  const shown = [...baselines(pieces)].map((members) =>
-    members.filter(({ text }) => text.trim() !== '').sort((a, b) => a.u0 - b.u0),
-  );
+  const shown = [...baselines(pieces)].map(withoutSpaces);
   const starts = columnStarts(shown);
   const fragments: Fragment[] = [];
   for (const [line, members] of shown.entries()) {
@@ -165,6 +169,22 @@ function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
     flush();
   }
   return fragments;
+}
+
+/** The pieces of a baseline from left to right: spaces that are pieces by themselves become a property of those behind them. */
+function withoutSpaces(members: readonly Piece[]): Piece[] {
+  const kept: Piece[] = [];
+  let space: Piece | undefined;
+  for (const piece of members.toSorted((a, b) => a.u0 - b.u0)) {
+    if (piece.text.trim() === '') {
+      space = piece;
+      continue;
+    }
+    const own = space !== undefined && Math.abs(piece.u0 - space.u1) > SAME_PLACE * piece.size;
+    kept.push(own ? { ...piece, spaced: true } : piece);
+    space = undefined;
+  }
+  return kept;
 }
 
 /** The pieces of a line, cut where columns begin behind a gap. */

@@ -4,7 +4,7 @@ import { WHOLE_RUN } from '../content.ts';
 import { CELLS } from '../formats/csv.ts';
 import type { FontFamily } from '../widths.ts';
 import { inReadingOrder, lettersOf } from './direction.ts';
-import { FONTS_GAP, WORD_GAP, linesOf, type Fragment, type Line, type Piece } from './lines.ts';
+import { FONTS_GAP, SPACED_GAP, WORD_GAP, linesOf, type Fragment, type Line, type Piece } from './lines.ts';
 import type { PdfTextContent, PdfTextItem, PdfViewport } from './library.ts';
 
 export interface PageLine {
@@ -212,7 +212,7 @@ function lineText(line: Line, firstColumn: number): PageLine {
     let font = '';
     for (const { piece, gap = 0 } of inReadingOrder(pieces as readonly PlacedPiece[], rtl)) {
       const trimmed = piece.text;
-      const least = font === piece.font ? WORD_GAP : FONTS_GAP;
+      const least = piece.spaced && !rtl ? SPACED_GAP : font === piece.font ? WORD_GAP : FONTS_GAP;
       font = piece.font;
       if (!spaced && !trimmed.startsWith(' ') && gap > least * piece.size) text += ' ';
       const own = text === '' || text.endsWith(' ') ? trimmed.trimStart() : trimmed;

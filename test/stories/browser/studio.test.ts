@@ -365,6 +365,9 @@ describe('studio in Chromium', () => {
     await page.reload();
     await page.waitForSelector('.chat-row');
     expect(await page.locator('.chat-row').count()).toBe(rows + 1);
+    // The next visit begins with none.
+    await page.click('.sidebar [aria-label="New conversation"]');
+    await page.waitForSelector('.message', { state: 'detached' });
     await page.close();
   });
 
