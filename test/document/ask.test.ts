@@ -235,8 +235,13 @@ describe('nano about a PDF', () => {
         .join('\n\n'),
     );
     const document = await openTest(textFile(filler.slice(0, 3).join('\n\n'), 'long.txt'), { model });
-    const answer = await document.ask('What is the call sign of the Aurora?', { mode: 'windows' });
-    expect(answer.read.description).toMatch(/^everything, in \d parts$/);
+    const parts: string[] = [];
+    const answer = await document.ask('What is the call sign of the Aurora?', {
+      mode: 'windows',
+      onProgress: ({ phase, done, total }) => phase === 'parts' && parts.push(`${done} of ${total}`),
+    });
+    expect(answer.read.description).toBe(`everything, in ${parts.length - 1} parts`);
+    expect(parts.slice(0, 2)).toEqual([`0 of ${parts.length - 1}`, `1 of ${parts.length - 1}`]);
     expect(answer.text).toMatch(/^AB-10[0-2]$/);
     for (const { quote, start, end } of answer.citations) expect(document.text.slice(start, end)).toBe(quote);
   });

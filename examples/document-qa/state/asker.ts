@@ -12,7 +12,7 @@ import { holdAnswer, type Answer, type Evidence, type Exchange, type Exchanges, 
 import { settings } from './settings.ts';
 import type { Shelf } from './shelf.ts';
 
-export type Phase = 'queued' | 'document' | 'model' | 'searching' | 'reading' | 'answering' | 'citing';
+export type Phase = 'queued' | 'document' | 'model' | 'searching' | 'reading' | 'parts' | 'answering' | 'citing';
 
 export interface Going {
   readonly exchange: Exchange;

@@ -105,9 +105,9 @@ function phaseText({ phase, done, total }: Going): string {
     case 'searching':
       return t('searching');
     case 'reading':
-      return total > 0 && total < 64
-        ? t('readingParts', { done: done + 1, total })
-        : t('readingTokens', { share: percent(total > 0 ? done / total : 0) });
+      return t('readingTokens', { share: percent(total > 0 ? done / total : 0) });
+    case 'parts':
+      return t('readingParts', { done: Math.min(done + 1, total), total });
     case 'answering':
       return t('answering');
     case 'citing':

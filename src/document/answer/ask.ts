@@ -37,9 +37,9 @@ export interface Exchange {
 
 /** How far answering a question has come. */
 export interface AskProgress {
-  /** `searching` passages, `reading` them or the document, `answering`, `citing` the answer. */
-  readonly phase: 'searching' | 'reading' | 'answering' | 'citing';
-  /** Steps of the phase that are done: tokens while reading, pieces of text while answering. */
+  /** `searching` passages, `reading` them or the document, asking its `parts` (mode `windows`), `answering`, `citing` the answer. */
+  readonly phase: 'searching' | 'reading' | 'parts' | 'answering' | 'citing';
+  /** Steps of the phase that are done: tokens while reading, parts of the document, pieces of text while answering. */
   readonly done: number;
   /** Steps of the phase; while answering the most there can be. */
   readonly total: number;
@@ -500,7 +500,7 @@ async function askParts(
   let prefill = 0;
   let decode = 0;
   for (const [i, part] of parts.entries()) {
-    onProgress?.({ phase: 'reading', done: i, total: parts.length });
+    onProgress?.({ phase: 'parts', done: i, total: parts.length });
     const { onProgress: _own, history: _history, ...rest } = settings;
     const answered = await answerFrom(
       model,
@@ -518,7 +518,7 @@ async function askParts(
     }
   }
   signal?.throwIfAborted();
-  onProgress?.({ phase: 'reading', done: parts.length, total: parts.length });
+  onProgress?.({ phase: 'parts', done: parts.length, total: parts.length });
   const chosen = evidence.toSorted((a, b) => b.citation.score - a.citation.score).slice(0, 24);
   const pieces = chosen.map(({ citation, content }) => sentenceAround(citation, content));
   const unique = pieces.filter(
