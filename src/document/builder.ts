@@ -7,12 +7,15 @@ import { MOST_CHARACTERS } from './limits.ts';
 /** A piece of a line, placed relative to its block's text. */
 export type PlacedRun = Omit<Run, 'page'>;
 
+/** So many characters say whether a text goes on; all of it would be copied for each page that a paragraph goes on over. */
+const ENDING = 100;
+
 export class ContentBuilder {
   readonly #name: string;
   readonly #parts: string[] = [];
   #length = 0;
-  /** Of the last block. */
-  #lastText = '';
+  /** The last characters of the last block. */
+  #ending = '';
   readonly #pages: Page[] = [];
   readonly #blocks: Block[] = [];
   readonly #outline: OutlineEntry[] = [];
@@ -63,7 +66,7 @@ export class ContentBuilder {
         `it has more than ${MOST_CHARACTERS} characters; split it into several documents`,
       );
     this.#push(text);
-    this.#lastText = goesOn ? `${this.#lastText}${between}${text}` : text;
+    this.#ending = `${goesOn ? this.#ending : ''}${between}${text}`.slice(-ENDING);
     const page = this.#page?.number ?? 1;
     for (const run of runs) this.#runs.push({ ...run, start: run.start + start, end: run.end + start, page });
     const end = this.#length;
@@ -72,10 +75,10 @@ export class ContentBuilder {
     if (kind === 'heading') this.#outline.push({ title: text.replace(/\s+/g, ' ').trim(), level, page, start });
   }
 
-  /** The last block's kind and text, for those who decide whether the next goes on with it. */
-  get last(): { readonly kind: BlockKind; readonly text: string } | undefined {
+  /** The last block's kind and last characters, for those who decide whether the next goes on with it. */
+  get last(): { readonly kind: BlockKind; readonly ending: string } | undefined {
     const block = this.#blocks.at(-1);
-    return block && { kind: block.kind, text: this.#lastText };
+    return block && { kind: block.kind, ending: this.#ending };
   }
 
   note(sentence: string): void {

@@ -274,8 +274,12 @@ function goesOn(text: string, next: string): boolean {
   return !SENTENCE_END.test(text) && (/^[\p{Ll}\p{Lo}]/u.test(next) || /[\p{L}-][-\u2010\u00ad]$/u.test(text));
 }
 
-/** What stands between two lines of a paragraph: a space, nothing, or nothing in place of a hyphen that parted a word. */
-function between(text: string, next: string, body: Body): 'space' | 'nothing' | 'no hyphen' {
+/** The characters of a text's end that are looked at: its last word. */
+const LONGEST_WORD = 100;
+
+/** What stands between a text and the next line of a paragraph: a space, nothing, or nothing in place of a hyphen that parted a word. */
+function between(whole: string, next: string, body: Body): 'space' | 'nothing' | 'no hyphen' {
+  const text = whole.slice(-LONGEST_WORD);
   const hyphen = /(\p{L}+)[-\u2010\u00ad]$/u.exec(text);
   const second = /^\p{Ll}+/u.exec(next)?.[0];
   if (hyphen !== null && second !== undefined) {
@@ -306,7 +310,7 @@ function addBlock(
   const runs: PlacedRun[] = [];
   const last = builder.last;
   const begin = lines[0]?.text ?? '';
-  const joined = kind === 'paragraph' && last?.kind === 'paragraph' && goesOn(last.text, begin);
+  const joined = kind === 'paragraph' && last?.kind === 'paragraph' && goesOn(last.ending, begin);
   const joint = joined && before !== undefined ? between(before.lines.at(-1)?.text ?? '', begin, body) : 'space';
   /** The hyphen that was left out is no character of the run before. */
   const dropHyphen = (): void => {

@@ -45,9 +45,18 @@ export function columns(fragments: readonly Fragment[], rtl: boolean, depth: num
   return parts;
 }
 
+/** What of a line stands on either side of a gutter. */
+interface Sides {
+  before: number;
+  after: number;
+  /** The characters of its longest fragment. */
+  longest: number;
+  across: boolean;
+}
+
 /** Lines of which something crosses the gutter, and rows of tables on both sides of it. */
 function linesAcross(fragments: readonly Fragment[], gutter: number): ReadonlySet<number> {
-  const lines = new Map<number, { before: number; after: number; longest: number; across: boolean }>();
+  const lines = new Map<number, Sides>();
   for (const { line, characters, u0, u1 } of fragments) {
     const known = lines.get(line) ?? { before: 0, after: 0, longest: 0, across: false };
     if (u1 <= gutter + 1) known.before++;
@@ -56,18 +65,9 @@ function linesAcross(fragments: readonly Fragment[], gutter: number): ReadonlySe
     known.across ||= u1 > gutter + 1 && u0 < gutter - 1;
     lines.set(line, known);
   }
-  const across = ({
-    before,
-    after,
-    longest,
-    across,
-  }: {
-    before: number;
-    after: number;
-    longest: number;
-    across: boolean;
-  }): boolean => across || (before > 0 && after > 0 && before + after >= LEAST_CELLS && longest < LEAST_CHARACTERS);
-  return new Set([...lines].flatMap(([line, facts]) => (across(facts) ? [line] : [])));
+  const isRow = ({ before, after, longest }: Sides): boolean =>
+    before > 0 && after > 0 && before + after >= LEAST_CELLS && longest < LEAST_CHARACTERS;
+  return new Set([...lines].flatMap(([line, sides]) => (sides.across || isRow(sides) ? [line] : [])));
 }
 
 /** A line of so many short fragments is a row of a table. */
@@ -152,11 +152,22 @@ function isFilled(fragments: readonly Fragment[]): boolean {
 /** How many fragments of the side with fewer have others beside them. */
 function sideBySide(before: readonly Fragment[], after: readonly Fragment[]): number {
   const [few, many] = before.length < after.length ? [before, after] : [after, before];
-  const heights = many.map(({ v }) => v).sort((a, b) => a - b);
+  const heights = Float64Array.from(many, ({ v }) => v).sort();
   return few.filter(({ v, size }) => {
-    const next = heights.find((height) => height >= v - size);
+    const next = heights[firstFrom(heights, v - size)];
     return next !== undefined && next <= v + size;
   }).length;
+}
+
+/** Where the first of sorted values stands that is not less than `least`, by halving. */
+function firstFrom(sorted: Float64Array, least: number): number {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((sorted[middle] ?? 0) < least) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 /** The most that stand side by side without anything across the gutter between them. */
