@@ -1,6 +1,6 @@
 /** Short answers as quotes: the sentence that supports them, and what belongs to a number or a name. */
 import { describe, expect, test } from '@jest/globals';
-import { cite } from '../../src/document/answer/cite.ts';
+import { cite, nearerTheQuestion } from '../../src/document/answer/cite.ts';
 import type { AnsweringModel } from '../../src/document/answer/model.ts';
 import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
 import { isShort, quoted } from '../../src/document/answer/quote.ts';
@@ -70,6 +70,46 @@ describe('an answer that stands there in other words', () => {
     expect(isShort('It is hers. And', 'en')).toBe(false);
     expect(isShort('a '.repeat(200), 'en')).toBe(false);
   });
+});
+
+describe('a sentence that says far less of the question than another one', () => {
+  const question = 'Who built the iron crane of the harbour?';
+  const crane = 'The iron crane of the harbour was built by Adam Weber.';
+  const mill = 'The mill was sold to Max Planck in 1904.';
+  const between = 'Ships come in spring.';
+  const answered = (text: string, said: string): { text: string; quotes: readonly string[] } => {
+    const own = readPlain(text, 'a.md');
+    const all = sentencesShown(packOf([{ document: 'd', content: own, start: 0, end: own.text.length, path: [] }]));
+    const byWords = cite(said, question, all, undefined);
+    expect(byWords).toMatchObject([{ kind: 'supported' }]);
+    const { text: answer, citations } = quoted(said, byWords, 'en', (one) => nearerTheQuestion(one, question, all));
+    return { text: answer, quotes: citations.map(({ quote }) => quote) };
+  };
+  const said = 'The crane was sold by Max Planck in 1904.';
+  test.each([
+    ['is passed over for it', `${crane} ${between} ${mill}`, crane],
+    ['stands behind it: both are quoted', `${between} ${crane} ${mill}`, `${crane} ${mill}`],
+    ['stays where that one is a question', `${question} ${between} ${mill}`, mill],
+    [
+      'stays where it says more than half of it',
+      `${crane} ${between} The iron crane of the harbour was sold to Max Planck in 1904.`,
+    ],
+  ])('%s', (_, text, whole = text.slice(text.indexOf(between) + between.length + 1)) => {
+    const { text: answer, quotes } = answered(text, said);
+    expect(answer).toBe(whole);
+    expect(text).toContain(quotes[0]);
+    if (whole.includes(crane)) expect(quotes).toEqual([whole]);
+  });
+});
+
+test('of two sentences in which an answer stands, the one that says what was asked is cited, whatever the attention', () => {
+  const text = 'In 1904 the mill was sold. The crane of the harbour was built in 1904.';
+  const own = readPlain(text, 'a.txt');
+  const all = sentencesShown(packOf([{ document: 'd', content: own, start: 0, end: text.length, path: [] }]));
+  const looked = { tokens: ['1904'], masses: Float32Array.of(0.7, 0.3) };
+  expect(cite('1904', 'When was the crane built?', all, looked)).toMatchObject([{ start: text.lastIndexOf('1904') }]);
+  // Where both say as much of the question, attention decides.
+  expect(cite('1904', 'Which year?', all, looked)).toMatchObject([{ start: text.indexOf('1904') }]);
 });
 
 describe('document.ask', () => {

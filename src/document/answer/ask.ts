@@ -16,7 +16,7 @@ import type { Found } from '../index/searcher.ts';
 import { roughTokens } from '../segment.ts';
 import { sentencesOf } from '../sentences.ts';
 import { absentProbability, isRefusal } from './absent.ts';
-import { cite, type Citation } from './cite.ts';
+import { cite, nearerTheQuestion, type Citation } from './cite.ts';
 import { isShort, quoted, type Quoted } from './quote.ts';
 import { searchText } from './follow-up.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
@@ -437,7 +437,7 @@ async function citedAnswer(
   const refused = isRefusal(said);
   if (show !== undefined) {
     const byWords = refused ? [] : cite(said, question, shown, undefined);
-    const quote = quoted(said, byWords, languageOf(shown));
+    const quote = quoted(said, byWords, languageOf(shown), (cited) => nearerTheQuestion(cited, question, shown));
     await show(quote.text);
     if (quote.text !== said) return quote;
   }

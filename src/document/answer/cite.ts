@@ -104,6 +104,12 @@ interface Candidate {
   readonly literal: [number, number] | undefined;
 }
 
+/**
+ * Where the answer stands in several sentences, the share of the question's words counts as so many shares of the
+ * attention: attention decides between sentences that say alike much of the question (docs/documents.md).
+ */
+const ASKED_WEIGHT = 2;
+
 function citationsOf(
   claim: Claim,
   shown: readonly Shown[],
@@ -117,9 +123,14 @@ function citationsOf(
     const place = literal(claim, normalise(text));
     return { sentence, text, share: shares?.[i] ?? stems, stems, asked: asked[i] ?? 0, supported, literal: place };
   });
-  const best = (list: readonly Candidate[]): Candidate[] =>
-    list.toSorted((a, b) => b.share - a.share || b.asked - a.asked || b.stems - a.stems);
-  const literally = best(candidates.filter((one) => one.literal !== undefined));
+  const best = (list: readonly Candidate[], weight = 0): Candidate[] => {
+    const score = ({ share, asked }: Candidate): number => share + weight * asked;
+    return list.toSorted((a, b) => score(b) - score(a) || b.asked - a.asked || b.stems - a.stems);
+  };
+  const literally = best(
+    candidates.filter((one) => one.literal !== undefined),
+    ASKED_WEIGHT,
+  );
   const exact = literally[0];
   if (exact !== undefined) {
     const other = besideName(claim, exact, literally);
@@ -137,6 +148,45 @@ function citationsOf(
   return best(candidates.filter(({ share, stems }) => share > 0 && stems > 0))
     .slice(0, 1)
     .map((one) => citation(one, 'weak', whole(one), answer));
+}
+
+/** A sentence that says no more than this share of what another one says of the question is passed over for it, where that one says at least so much of all of it. */
+const FAR_LESS = 0.5;
+const LEAST_ASKED = 0.5;
+/** Of the question, so many words at least. */
+const LEAST_STEMS = 2;
+
+/**
+ * The sentence that says most of the question, where the one that is cited says far less: a small model that says words of another sentence has misread this one.
+ * Where it stands just before the cited sentence, both are cited, since the second may go on about the first ("It was built ..."). Nothing where a heading, a
+ * row or a question says most of it: their answers stand elsewhere.
+ */
+export function nearerTheQuestion(cited: Citation, question: string, shown: readonly Shown[]): Citation | undefined {
+  const claim = claimOf('', question, shown[0]?.content.language ?? 'other');
+  const shares = askedShares(claim, shown);
+  const own = shown.findIndex(
+    ({ document, start, end }) => document === cited.document && start <= cited.start && cited.end <= end,
+  );
+  const at = shares.indexOf(Math.max(...shares));
+  const [most, before] = [shown[at], shown[own]];
+  const share = shares[at] ?? 0;
+  if (most === undefined || before === undefined || share < LEAST_ASKED) return undefined;
+  if ((shares[own] ?? 0) > FAR_LESS * share || !isProse(most) || !isProse(before)) return undefined;
+  const text = most.content.text.slice(most.start, most.end);
+  const there = new Set(termsOf(text, most.content.language).map((term) => term.stem));
+  if (/[?？؟]["'”’»)]*$/u.test(text) || claim.asked.filter((one) => there.has(one)).length < LEAST_STEMS)
+    return undefined;
+  const both = own === at + 1 && before.document === most.document && before.start - most.end <= 1;
+  const sentence = both ? { ...most, end: before.end } : most;
+  const whole = sentence.content.text.slice(sentence.start, sentence.end);
+  const candidate = { sentence, text: whole, share, stems: 0, asked: share, supported: false, literal: undefined };
+  return citation(candidate, 'exact', [sentence.start, sentence.end], [0, whole.length]);
+}
+
+/** Whether a sentence stands in a paragraph or an item. */
+function isProse({ content, start }: Shown): boolean {
+  const block = content.blocks.find((one) => one.start <= start && start < one.end);
+  return block === undefined || block.kind === 'paragraph' || block.kind === 'item';
 }
 
 /** Of a question about two names: where the sentence says the answer of one of them alone, the best that says it of the other one. */

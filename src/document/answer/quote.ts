@@ -27,17 +27,26 @@ export function isShort(said: string, language: Language): boolean {
   return said.length <= MOST_SHORT && !YES_NO.test(said) && sentencesOf(said, 0, said.length, language).length <= 1;
 }
 
-/** `citations`: of what the model said. */
-export function quoted(said: string, citations: readonly Citation[], language: Language): Quoted {
+/**
+ * `citations`: of what the model said. `nearer`: of the sentence that supports it, what says far more of the question
+ * (`nearerTheQuestion`), which is then the answer.
+ */
+export function quoted(
+  said: string,
+  citations: readonly Citation[],
+  language: Language,
+  nearer: (cited: Citation) => Citation | undefined = () => undefined,
+): Quoted {
   const [cited, another] = citations;
   const asSaid = { text: said, citations };
   if (cited === undefined || another !== undefined || cited.kind === 'weak' || !isShort(`${said} `, language))
     return asSaid;
   const { kind, quote, sentence } = cited;
   if (kind === 'exact' ? !completes(said, quote) : standsTogether(said, cited, language)) return asSaid;
-  const text = kind === 'exact' ? quote : sentence;
+  const other = kind === 'exact' ? undefined : nearer(cited);
+  const text = kind === 'exact' ? quote : (other?.sentence ?? sentence);
   if (text.length > MOST_QUOTE) return asSaid;
-  return { text, citations: [{ ...cited, kind: 'exact', answer: [0, text.length] }] };
+  return { text, citations: [{ ...(other ?? cited), kind: 'exact', answer: [0, text.length] }] };
 }
 
 /** Whether the quote goes on to either side of all that was said: a number with its unit, a name with its title. */
