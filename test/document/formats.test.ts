@@ -20,6 +20,14 @@ test('Markdown: headings, lists, tables as rows, code as it is; HTML in it is le
   expect(document.title).toBe('Port');
 });
 
+test('Markdown: footnotes have the numbers of their references, and stand behind the text', async () => {
+  const text =
+    'The dues[^dues] are old[^1].\n\n[^1]: Since *1904*.\n    Or 1905.\n\n    By decree[^x].\n[^dues]: Paid.\n\nNot `[^1]` or [^none].\n\n~~~\n[^1]: code\n~~~\n[^left]: Unused.\n[^x]: https://example.org';
+  expect((await openTest(textFile(text, 'a.md'))).text).toBe(
+    'The dues¹ are old².\n\nNot [^1] or [^none].\n\n[^1]: code\n\n¹ Paid.\n\n² Since 1904. Or 1905.\n\nBy decree³.\n\n³ https://example.org\n\nUnused.',
+  );
+});
+
 test('HTML: what is shown, not what is hidden or run', async () => {
   const html = `<!doctype html><html><head><title>Port &amp; quay</title><style>b{}</style></head><body onload="globalThis.ran = true">
     <nav>Home</nav><h1>The  port</h1><p>Line one<br>line two &lt;b&gt; <span hidden>secret</span><span style="display: none">more</span></p>

@@ -4,6 +4,7 @@ import { gfmTableFromMarkdown } from 'mdast-util-gfm-table';
 import { gfmTable } from 'micromark-extension-gfm-table';
 import type { DocumentContent } from '../content.ts';
 import { BREAK, Flow } from './flow.ts';
+import { Notes } from './markdown-notes.ts';
 
 /** A node of mdast, as far as it is read here. */
 interface Node {
@@ -46,13 +47,20 @@ function* piecesOf(text: string): Generator<string> {
 
 export function readMarkdown(text: string, name: string): DocumentContent {
   const flow = new Flow(name);
-  const body = text.replace(/^---\n[^]{0,20000}?\n---\n/, '');
-  for (const piece of piecesOf(body)) {
-    for (const part of lineBounded(piece)) {
-      const tree = fromMarkdown(part, { extensions: [gfmTable()], mdastExtensions: [gfmTableFromMarkdown()] });
-      read(flow, tree as unknown as Node);
+  const notes = new Notes();
+  const readAll = (source: string, mark: string): void => {
+    let label = mark;
+    for (const piece of piecesOf(source)) {
+      for (const part of lineBounded(piece)) {
+        const tree = fromMarkdown(part, { extensions: [gfmTable()], mdastExtensions: [gfmTableFromMarkdown()] });
+        read(flow, tree as unknown as Node, notes, label);
+        label = '';
+      }
     }
-  }
+  };
+  readAll(notes.takenFrom(text.replace(/^---\n[^]{0,20000}?\n---\n/, '')), '');
+  // As they are shown: behind the text, in the order in which it refers to them.
+  for (const { mark, source } of notes.inOrder()) readAll(source, mark);
   flow.end();
   const content = flow.builder.finish();
   return { ...content, title: content.outline.find(({ level }) => level === 1)?.title };
@@ -63,11 +71,12 @@ function* lineBounded(piece: string): Generator<string> {
   for (let at = 0; at < piece.length; at += 2 * PIECE) yield piece.slice(at, at + 2 * PIECE);
 }
 
-function read(flow: Flow, tree: Node): void {
+/** `mark`: of the note whose text this is. */
+function read(flow: Flow, tree: Node, notes: Notes, mark: string): void {
   const todo: (Node | (() => void))[] = [tree];
   let items = 0;
   /** The number of the item that has begun, until its text does. */
-  let label = '';
+  let label = mark;
   const lists: { next: number | undefined }[] = [];
   for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
     if (typeof next === 'function') {
@@ -78,7 +87,7 @@ function read(flow: Flow, tree: Node): void {
     let end: (() => void) | undefined;
     switch (type) {
       case 'text':
-        flow.text(value);
+        flow.text(notes.marked(value));
         break;
       case 'inlineCode':
         flow.text(value);
