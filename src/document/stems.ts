@@ -220,6 +220,12 @@ export function termsOf(text: string, language: Language): Term[] {
       at++;
       continue;
     }
+    // "½" is there as "1/2" is.
+    const fraction = own.length === 1 ? own.normalize('NFKC').split('\u2044') : [];
+    if (fraction.length === 2) {
+      for (const number of fraction) add(number);
+      continue;
+    }
     const german = germanNumber(own, language === 'de');
     const ordinal = language === 'de' ? germanOrdinal(own) : undefined;
     if (ordinal !== undefined) add(String(ordinal));
@@ -268,7 +274,7 @@ export function stemsOf(text: string, language: Language, asked = false): string
   for (const [i, term] of terms.entries()) {
     const { text: word, stem: key, start } = term;
     // Of a German ordinal only the word: its number is that of too many others to find anything by.
-    if (terms[i + 1]?.start === start && !/\d/.test(word)) continue;
+    if (terms[i + 1]?.start === start && !/\p{N}/u.test(word)) continue;
     if (/[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]/u.test(word)) {
       const letters = [...word];
       if (letters.length === 1) stems.push(word);

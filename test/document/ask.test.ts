@@ -276,6 +276,14 @@ describe('verification', () => {
     expect(completeRange(claim, text, [9, 14])).toEqual([9, 18]);
   });
 
+  test.each(['2½', '2 1/2', '2¹⁄₂', '2 ½', '2¹/₂'])('a fraction is the same however it is written: %s', (half) => {
+    const sentence = `The crane lifts ${half} tons and 10²/3 men.`;
+    for (const said of ['2½ tons', '2 1/2 tons'])
+      expect(literal(claimOf(said, 'How much?', 'en'), normalise(sentence))).toEqual([16, 21 + half.length]);
+    expect(unknownNumbers('2½ or 2 1/2 tons', sentence, 'en')).toEqual([]);
+    expect(normalise(sentence).text).toContain('10^2/3 men');
+  });
+
   test('a time is supported in whichever way it is written, and another one is not', () => {
     const claim = claimOf('It closes at 10:45 pm', 'When does it close?', 'en');
     expect(support(claim, 'The pool closes at 22:45 each day.', 'en').supported).toBe(true);

@@ -524,13 +524,22 @@ describe('notes and exponents', () => {
       { x: 240, y: 704, text: '1', size: 6 },
       { x: 243.4, y: 700, text: '/' },
       { x: 246.2, y: 698, text: '4', size: 6 },
+      { x: 253, y: 700, text: 'or 2' },
+      { x: 270, y: 704, text: '1', size: 6 },
+      { x: 273.4, y: 700, text: '/' },
+      { x: 276.2, y: 698, text: '2', size: 6 },
+      { x: 282, y: 700, text: 'or 10' },
+      { x: 304.4, y: 704, text: '2', size: 6 },
+      { x: 307.8, y: 700, text: '/3' },
       { x: 60, y: 680, text: 'of 2' },
       { x: 76.2, y: 684, text: 'n', size: 6 },
       { x: 84, y: 680, text: 'and x' },
       { x: 109, y: 684, text: 'q', size: 6 },
       { x: 117, y: 680, text: 'casks of wine.' },
     ]);
-    expect(text).toBe('It holds 10⁶ litres.¹ The 1st tank is full of 1/4 of 2ⁿ and x^q casks of wine.');
+    expect(text).toBe(
+      'It holds 10⁶ litres.¹ The 1st tank is full of 1/4 or 2 1/2 or 10²/3 of 2ⁿ and x^q casks of wine.',
+    );
   });
 });
 

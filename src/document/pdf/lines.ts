@@ -118,17 +118,34 @@ function withScripts(pieces: readonly Piece[]): Piece[] {
     }
   }
   const slashes = sorted.filter(({ text }) => /^[/⁄]/u.test(text));
+  /** Whether small digits stand behind a stroke: "1⁄4", and not "10² / 3". */
+  const hasLower = (slash: Piece, base: Piece): boolean =>
+    sorted.some(
+      ({ text, u0, v, size }) =>
+        /^[/⁄]?\s*\d/u.test(text) &&
+        size < SCRIPT_SIZE * base.size &&
+        Math.abs(v - base.v) < SCRIPT_SHIFT * base.size &&
+        (u0 === slash.u0 || Math.abs(u0 - slash.u1) < SCRIPT_GAP * base.size),
+    );
   return pieces.map((piece) => {
     const base = bases.get(piece);
     if (base === undefined) return piece;
-    // The upper number of a fraction ("1⁄4") is no exponent; behind a number ("2¹⁄4") it stays apart from it.
-    const fraction = slashes.some(
+    // The upper number of a fraction ("1⁄4") is no exponent; behind a number it stays apart from it ("2 1⁄4").
+    const slash = slashes.find(
       ({ u0, v }) =>
         Math.abs(u0 - piece.u1) < SCRIPT_GAP * base.size && Math.abs(v - base.v) < SCRIPT_SHIFT * base.size,
     );
-    const behind = /\d$/.test(base.text) && Math.abs(base.u1 - piece.u0) < SCRIPT_GAP * base.size;
-    const up = base.v - piece.v > LEAST_RAISED * base.size && (!fraction || behind);
-    return onLine(piece, base.v, up ? raised(piece.text) : undefined);
+    const behind = sorted.some(
+      ({ text, u1, v, size }) =>
+        /\d$/.test(text) &&
+        size > piece.size &&
+        Math.abs(u1 - piece.u0) < SCRIPT_GAP * base.size &&
+        Math.abs(v - base.v) < LEAST_RAISED * base.size,
+    );
+    const isUp = base.v - piece.v > LEAST_RAISED * base.size;
+    if (isUp && slash !== undefined && (!behind || hasLower(slash, base)))
+      return onLine(piece, base.v, behind ? ` ${piece.text.trim()}` : undefined);
+    return onLine(piece, base.v, isUp ? raised(piece.text) : undefined);
   });
 }
 
