@@ -28,6 +28,12 @@ test('Markdown: footnotes have the numbers of their references, and stand behind
   );
 });
 
+test('Markdown: facts before the text and what was struck out are left out, what stands in a block of HTML is read', async () => {
+  const text =
+    '+++\ntitle = "a"\n+++\n\nDues ~~30~~ 40.\n\n<details>\n<summary>More <!-- x --></summary>\n\nAnna.\n\n</details>\n\n<style>\nb{}\n</style>';
+  expect((await openTest(textFile(text, 'a.md'))).text).toBe('Dues 40.\n\nMore\n\nAnna.');
+});
+
 test('HTML: what is shown, not what is hidden or run', async () => {
   const html = `<!doctype html><html><head><title>Port &amp; quay</title><style>b{}</style></head><body onload="globalThis.ran = true">
     <nav>Home</nav><h1>The  port</h1><p>Line one<br>line two &lt;b&gt; <span hidden>secret</span><span style="display: none">more</span></p>
@@ -111,6 +117,10 @@ test('text: paragraphs, headings in capitals, pages between form feeds, other en
     'Second page.',
   ]);
   expect(await outlineOf(textFile('CHAPTER ONE\n\ntext', 'a.txt'))).toEqual(['1 CHAPTER ONE']);
+  const euro = Uint8Array.of(0x33, 0x20, 0x80, 0x20, 0x96, 0x20, 0xe9);
+  expect((await openTest(new File([euro], 'a.txt'))).text).toBe('3 € – é');
+  const titled = '<title>Dues</title><svg><title>icon</title></svg><p>Paid.';
+  expect((await openTest(textFile(titled, 'a.html'))).title).toBe('Dues');
   expect((await openTest(new File([Uint8Array.of(0x47, 0x72, 0xfc, 0xdf, 0x65)], 'a.txt'))).text).toBe('Grüße');
   expect((await openTest(new File([Buffer.from('\ufeffGrüße', 'utf16le')], 'a.txt'))).text).toBe('Grüße');
 });
@@ -170,6 +180,16 @@ describe('docx', () => {
     expect(document.text).toBe('Dues & tolls\n\nAll ships payⁱ.¹\n\nAnna | 30 marks\n\none\n\n¹ A note.\n\nⁱ In May.');
     expect(document.outline).toMatchObject([{ title: 'Dues & tolls', level: 1 }]);
     expect(document.title).toBe('Rules');
+  });
+
+  test('hidden runs are left out, and equations are read', async () => {
+    const run = (text: string, properties = ''): string => `<w:r><w:rPr>${properties}</w:rPr><w:t>${text}</w:t></w:r>`;
+    const math =
+      '<m:oMath><m:sSup><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup><m:r><m:t>=</m:t></m:r><m:f><m:num><m:r><m:t>9</m:t></m:r></m:num><m:den><m:r><m:t>4</m:t></m:r></m:den></m:f></m:oMath>';
+    const hidden = `<w:p><w:pPr><w:rPr><w:vanish/></w:rPr></w:pPr>${run('Pay', '<w:vanish w:val="0"/>')}${run('no', '<w:vanish/>')}${run(' dues')}</w:p>`;
+    const file = zip({ 'word/document.xml': `<w:document><w:body>${hidden}<w:p>${math}</w:p></w:body></w:document>` });
+    const { text } = await openTest(new File([file as Uint8Array<ArrayBuffer>], 'a.docx'));
+    expect(text).toBe('Pay dues\n\nx²=9/4');
   });
 
   test('a paragraph whose end was deleted goes on, and a table in a cell is a part of it', async () => {
@@ -281,6 +301,10 @@ describe('docx', () => {
     expect(await refused('From: <Saved by Blink>\r\nContent-Type: multipart/related;\r\n', 'a.mhtml')).toMatch(
       /^unsupported.*MHTML/,
     );
+    expect(
+      await refused('To: A\nSubject: b\n c\nContent-Transfer-Encoding: quoted-printable\n\nM=C3=A4rz', 'a.eml'),
+    ).toMatch(/^unsupported.*e-mail/);
+    expect((await openTest(textFile('To: A\nSubject: dues\n\nPaid in May.', 'a.eml'))).text).toContain('Paid in May.');
   });
 
   test('other archives, damage and bombs are FileErrors', async () => {

@@ -22,8 +22,19 @@ function decoded(bytes: Uint8Array, declared: string | undefined): string {
     // Told by the declaration, or a guess.
   }
   try {
-    return new TextDecoder(declared ?? 'windows-1252').decode(bytes);
+    return decodedAs(declared ?? 'windows-1252', bytes);
   } catch {
-    return new TextDecoder('windows-1252').decode(bytes);
+    return decodedAs('windows-1252', bytes);
   }
+}
+
+/** What the bytes from 0x80 on are in Windows-1252; ISO 8859-1 has control characters there, which no text has. */
+const FROM_80 = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
+
+/** Node 20 takes Windows-1252 for ISO 8859-1. */
+function decodedAs(encoding: string, bytes: Uint8Array): string {
+  const decoder = new TextDecoder(encoding);
+  const text = decoder.decode(bytes);
+  if (decoder.encoding !== 'windows-1252') return text;
+  return text.replace(/[\u0080-\u009f]/g, (control) => FROM_80[control.charCodeAt(0) - 0x80] ?? control);
 }

@@ -200,6 +200,8 @@ function readBody(
   /** Fields that are open, one within the other: whether each is the number of a page. */
   const fields: { page: boolean }[] = [];
   let command = false;
+  /** Whether the run that is open is hidden. */
+  let hidden = false;
   /** The mark of the note that is open. */
   let mark = '';
   /** The cells that are open, one within the other. */
@@ -213,7 +215,7 @@ function readBody(
   };
   for (const event of xmlEvents(xml)) {
     if (event.kind === 'text') {
-      if (reading && skipped === 0) text(event.text);
+      if (reading && skipped === 0 && !hidden) text(event.text);
       const field = fields.at(-1);
       if (command && field !== undefined) field.page ||= PAGE_COMMAND.test(event.text);
       continue;
@@ -229,7 +231,10 @@ function readBody(
     if (skipped > 0) continue;
     if (event.kind === 'open') {
       const value = event.attributes.get('w:val') ?? '';
-      if (name === 'w:t') reading = true;
+      if (name === 'w:t' || name === 'm:t') reading = true;
+      else if (name === 'w:vanish' && properties === undefined) hidden ||= !/^(?:0|false|off)$/.test(value);
+      else if (name === 'm:sup') flow.beginRaised();
+      else if (name === 'm:den') text('/');
       else if (name === 'w:p') {
         goesOn = joined;
         joined = false;
@@ -259,9 +264,12 @@ function readBody(
       else if (name === 'w:tc') cells.push(ONE_CELL);
       else if (name === 'w:gridSpan' && /^\d{1,3}$/.test(value)) widen({ columns: Math.max(1, Number(value)) });
       else if (name === 'w:vMerge' && value !== 'restart') widen({ continues: true });
-    } else if (name === 'w:t') reading = false;
-    else if (name === 'w:r') flow.endRaised();
-    else if (name === 'w:fldSimple') {
+    } else if (name === 'w:t' || name === 'm:t') reading = false;
+    else if (name === 'm:sup') flow.endRaised();
+    else if (name === 'w:r') {
+      hidden = false;
+      flow.endRaised();
+    } else if (name === 'w:fldSimple') {
       if (fields.pop()?.page && pageField !== undefined) text(pageField);
     } else if (name === 'w:p') {
       if (!joined) flow.end();

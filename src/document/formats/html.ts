@@ -111,7 +111,8 @@ class Reader implements TokenHandler {
   }
 
   onCharacter({ chars }: Token.CharacterToken): void {
-    if (this.#raw === 'title') this.#title += this.#title.length < 1000 ? chars : '';
+    // A picture (`svg`) within the page may have a title of its own.
+    if (this.#raw === 'title' && this.#skipped === undefined) this.#title += this.#title.length < 1000 ? chars : '';
     if (this.#raw === '' && this.#skipped === undefined) this.#flow.text(chars);
   }
   onWhitespaceCharacter(token: Token.CharacterToken): void {

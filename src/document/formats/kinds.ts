@@ -58,6 +58,8 @@ export function formatOf(bytes: Uint8Array, name: string, type: string | undefin
   if (start.startsWith('{\\rtf')) throw unsupported(name, 'it is rich text (RTF); save it as .docx or PDF');
   if (/^(?:[\w-]+:.*\r?\n(?:[ \t].*\r?\n)*)*?content-type:\s*multipart\/related/i.test(start))
     throw unsupported(name, 'it is a web archive (MHTML); save the page as HTML or PDF');
+  if (ENCODED_MAIL.test(start))
+    throw unsupported(name, 'it is an e-mail whose text is encoded; save it as text, HTML or PDF');
   if (ending === 'docx' || ending === 'pdf' || ending === 'picture')
     throw unsupported(name, `its bytes are not ${ending}; it may be damaged`);
   if (start.includes('\0') && !/^(?:\xff\xfe|\xfe\xff)/.test(start))
@@ -66,6 +68,10 @@ export function formatOf(bytes: Uint8Array, name: string, type: string | undefin
   if (/^\s*(?:<!doctype html|<html)/i.test(start)) return 'html';
   return 'text';
 }
+
+/** Header lines, of which one says that what follows is no plain text. */
+const ENCODED_MAIL =
+  /^(?:[\w-]+:.*\r?\n(?:[ \t].*\r?\n)*)*?content-(?:type:\s*multipart\/|transfer-encoding:\s*(?:quoted-printable|base64))/i;
 
 /** Names of parts by which other formats that are ZIP archives are known, and what to do with them. */
 const ARCHIVES: readonly (readonly [part: string, problem: string])[] = [

@@ -1,4 +1,4 @@
-/** Markdown (CommonMark with tables) to text. HTML within it is left out: what stands between its tags is Markdown, and read. */
+/** Markdown (CommonMark with tables) to text. Tags of HTML within it are left out, and what stands between them is read. */
 import { fromMarkdown } from 'mdast-util-from-markdown';
 import { gfmTableFromMarkdown } from 'mdast-util-gfm-table';
 import { gfmTable } from 'micromark-extension-gfm-table';
@@ -45,6 +45,19 @@ function* piecesOf(text: string): Generator<string> {
   if (start < text.length) yield text.slice(start);
 }
 
+/** Facts about the file before its text, in YAML or TOML. */
+const FRONT_MATTER = /^(---|\+\+\+)\n[^]{0,20000}?\n\1\n/;
+/** Text that was struck out is no longer said. */
+const STRUCK = /~~(?=\S)[^~]{1,2000}(?<=\S)~~/g;
+
+/** What stands between the tags of a block of HTML, which Markdown does not look into. */
+function betweenTags(html: string): string {
+  return html
+    .replace(/<!--[^]*?(?:-->|$)/g, ' ')
+    .replace(/<(script|style|template|noscript|iframe)\b[^]*?(?:<\/\1\s*>|$)/gi, ' ')
+    .replace(/<[^<>]*>/g, ' ');
+}
+
 export function readMarkdown(text: string, name: string): DocumentContent {
   const flow = new Flow(name);
   const notes = new Notes();
@@ -58,7 +71,7 @@ export function readMarkdown(text: string, name: string): DocumentContent {
       }
     }
   };
-  readAll(notes.takenFrom(text.replace(/^---\n[^]{0,20000}?\n---\n/, '')), '');
+  readAll(notes.takenFrom(text.replace(FRONT_MATTER, '')), '');
   // As they are shown: behind the text, in the order in which it refers to them.
   for (const { mark, source } of notes.inOrder()) readAll(source, mark);
   flow.end();
@@ -87,7 +100,7 @@ function read(flow: Flow, tree: Node, notes: Notes, mark: string): void {
     let end: (() => void) | undefined;
     switch (type) {
       case 'text':
-        flow.text(notes.marked(value));
+        flow.text(notes.marked(value.replace(STRUCK, '')));
         break;
       case 'inlineCode':
         flow.text(value);
@@ -120,6 +133,11 @@ function read(flow: Flow, tree: Node, notes: Notes, mark: string): void {
       case 'html':
         if (/^<sup(?:\s[^>]*)?>$/i.test(value)) flow.beginRaised();
         else if (/^<\/sup\s*>$/i.test(value)) flow.endRaised();
+        else if (/[\p{L}\p{N}]/u.test(betweenTags(value))) {
+          flow.begin('paragraph');
+          flow.text(betweenTags(value));
+          flow.end();
+        }
         break;
       case 'listItem': {
         const list = lists.at(-1);
