@@ -127,6 +127,44 @@ describe('tables, justified lines and forms', () => {
     expect(text).toBe(['Part | Use | Price', ...[1, 2, 3, 4, 5, 6, 7, 8, 9].map(row)].join('\n'));
   });
 
+  test('where cells of a row are empty, the others stay in their columns', async () => {
+    const row = (y: number, cells: readonly (string | undefined)[]): PdfText[] =>
+      cells.flatMap((text, i) =>
+        text === undefined ? [] : [{ x: [60, 120, 250, 320, 390][i] ?? 0, y, text, font: 'F4' as const }],
+      );
+    const { text } = await open([
+      ...row(700, ['Date', 'Details', 'Out', 'In', 'Balance']),
+      ...row(684, ['1 May', 'Brought forward', undefined, undefined, '90.00']),
+      ...row(668, ['2 May', 'Dues of the har\u2010', '30.00', undefined, '60.00']),
+      ...row(657, [undefined, 'bour and the quay']),
+      ...row(641, ['3 May', 'Salary', undefined, '50.00', '110.00']),
+      ...row(625, [undefined, undefined, 'Sum', undefined, '110.00']),
+    ]);
+    expect(text).toBe(
+      'Date | Details | Out | In | Balance\n1 May | Brought forward |  |  | 90.00\n2 May | Dues of the harbour and the quay | 30.00 |  | 60.00\n3 May | Salary |  | 50.00 | 110.00\nSum |  | 110.00',
+    );
+  });
+
+  test('two lists side by side are read one after the other, and numbers of clauses at the edge are no cells', async () => {
+    const { text } = await open([
+      { x: 60, y: 720, text: 'Two ways for the harbour', font: 'F2' },
+      { x: 60, y: 700, text: 'To make it deeper' },
+      { x: 250, y: 700, text: 'To make it longer' },
+      ...[684, 668].flatMap((y, i) => [
+        { x: 66, y, text: `\u2022 ${['12 M', 'in 2027'][i] ?? ''}`, font: 'F4' as const },
+        { x: 256, y, text: `\u2022 ${['19 M', 'in 2029'][i] ?? ''}`, font: 'F4' as const },
+      ]),
+      { x: 60, y: 620, text: '1.1' },
+      ...column(100, 620, ['The dues of the harbour are paid on the first day of each month', 'to the master.'], 10),
+      { x: 60, y: 590, text: '1.2' },
+      ...column(100, 590, ['No ship is let out of the harbour that has not paid what it owes.'], 10),
+    ]);
+    expect(text).toBe(
+      'Two ways for the harbour\n\nTo make it deeper\n\n\u2022 12 M\n\n\u2022 in 2027\n\nTo make it longer\n\n\u2022 19 M\n\n\u2022 in 2029\n\n' +
+        '1.1 The dues of the harbour are paid on the first day of each month to the master.\n\n1.2 No ship is let out of the harbour that has not paid what it owes.',
+    );
+  });
+
   test('cells in the middle of their row, and of two rows, are cells of it', async () => {
     const at = (x: number, y: number, text: string) => ({ x, y, text, size: 10 });
     const two = [1, 2, 3].flatMap((i) => {

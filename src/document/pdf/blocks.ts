@@ -243,7 +243,7 @@ function kindOf(
   body: Body,
   pitch: number,
 ): Pick<Paragraph, 'kind' | 'level'> {
-  const { text, size, font, row } = line;
+  const { text, size, font, row, labelled = false } = line;
   if (row || LEADERS.test(text)) return { kind: 'row', level: 0 };
   if (text.length <= LONGEST_HEADING && /\p{L}/u.test(text)) {
     const number = NUMBERED.exec(text)?.[1];
@@ -266,7 +266,7 @@ function kindOf(
       return { kind: 'heading', level: depth > 0 ? Math.min(MOST_LEVELS, depth) : least };
     }
   }
-  return { kind: BULLET.test(text) ? 'item' : 'paragraph', level: 0 };
+  return { kind: BULLET.test(text) || labelled ? 'item' : 'paragraph', level: 0 };
 }
 
 /** Whether a text goes on in another column or on another page. */

@@ -10,7 +10,9 @@ const DEEPEST = 4;
 /** Fragments by columns, in the order of reading. */
 export function columns(fragments: readonly Fragment[], rtl: boolean, depth: number): Fragment[][] {
   const prose = depth < DEEPEST ? findGutter(fragments) : undefined;
-  const gutter = prose ?? (depth < DEEPEST ? findCorridor(fragments) : undefined);
+  const side = prose ?? (depth < DEEPEST ? findCorridor(fragments) : undefined);
+  const lists = side === undefined && depth < DEEPEST ? besideItems(fragments) : undefined;
+  const gutter = side ?? lists?.at;
   const corridor = prose === undefined;
   if (gutter === undefined) return fragments.length === 0 ? [] : [[...fragments]];
   const parts: Fragment[][] = [];
@@ -32,7 +34,7 @@ export function columns(fragments: readonly Fragment[], rtl: boolean, depth: num
   };
   const acrossLines = linesAcross(fragments, gutter);
   for (const one of fragments.toSorted((a, b) => a.v - b.v || a.u0 - b.u0)) {
-    if (acrossLines.has(one.line)) {
+    if (acrossLines.has(one.line) || (lists !== undefined && (one.v < lists.top || one.v > lists.bottom))) {
       flushSides();
       across.push(one);
     } else {
@@ -142,6 +144,36 @@ function findCorridor(fragments: readonly Fragment[]): number | undefined {
     reached = Math.max(reached, one.u1);
   }
   return undefined;
+}
+
+const BULLET = /^\s*[•▪◦‣●○]/u;
+/** So many lines have items side by side. */
+const LEAST_ITEMS = 2;
+
+/** What stands between the first and the last line of two lists side by side, and the line above. */
+interface Lists {
+  readonly at: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+/** Two lists whose items stand side by side, or undefined: nobody writes marks of items into the cells of a row. */
+function besideItems(fragments: readonly Fragment[]): Lists | undefined {
+  const items = fragments.filter(({ pieces }) => BULLET.test(pieces[0]?.text ?? ''));
+  const first = new Map<number, Fragment>();
+  for (const item of items.toSorted((a, b) => a.u0 - b.u0)) if (!first.has(item.line)) first.set(item.line, item);
+  const second = items.filter((item) => item.u0 > (first.get(item.line)?.u1 ?? Infinity));
+  if (new Set(second.map(({ line }) => line)).size < LEAST_ITEMS) return undefined;
+  const lines = new Set(second.map(({ line }) => line));
+  const left = [...first.values()].filter(({ line }) => lines.has(line));
+  const edge = Math.max(...left.map(({ u1 }) => u1));
+  if (second.some(({ u0 }) => u0 < edge)) return undefined;
+  const distance = LINE_DISTANCE * Math.max(...second.map(({ size }) => size));
+  const heights = items.map(({ v }) => v);
+  const [top, bottom] = [Math.min(...second.map(({ v }) => v)) - distance, Math.max(...heights) + distance];
+  // A title of the first list may be longer than its items.
+  const beside = fragments.filter(({ u0, v }) => u0 >= edge && v >= top && v <= bottom);
+  return { at: Math.min(...beside.map(({ u0 }) => u0)) - 1, top, bottom };
 }
 
 function isFilled(fragments: readonly Fragment[]): boolean {

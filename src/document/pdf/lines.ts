@@ -34,6 +34,8 @@ export interface Fragment {
   readonly characters: number;
   /** The further lines of a cell whose text was wrapped. */
   readonly wrapped?: readonly Fragment[];
+  /** How many empty cells of its row stand before it. */
+  readonly empty?: number;
 }
 
 /** One line of one column: a fragment, or the cells of a row. */
@@ -48,6 +50,8 @@ export interface Line {
   readonly rtl: boolean;
   /** Whether its fragments are the cells of a table's row: a line next to it has some at the same places. */
   readonly row: boolean;
+  /** Whether it begins with the number of a clause that stands apart from its text. */
+  readonly labelled: boolean;
 }
 
 /** Of the letters of a line in a column that is written from right to left: with fewer of its own a line is a quotation in another script. */

@@ -11,6 +11,8 @@ export interface PageLine {
   readonly text: string;
   /** Whether it is a row of a table, whose cells the text has bars between. */
   readonly row: boolean;
+  /** Whether it begins with the number of a clause that stands apart from its text. */
+  readonly labelled?: boolean;
   readonly runs: readonly PlacedRun[];
   /** The font of most of its characters. */
   readonly font: string;
@@ -226,10 +228,18 @@ function lineText(line: Line, firstColumn: number): PageLine {
     }
   };
   line.fragments.forEach((one, i) => {
-    if (i > 0) text = `${text.trimEnd()}${line.row ? CELLS : ' '}`;
+    if (i > 0) text = `${text.trimEnd()}${line.row ? CELLS.repeat(1 + (one.empty ?? 0)) : ' '}`;
     addFragment(one, line.rtl);
     for (const further of one.wrapped ?? []) {
-      text = `${text.trimEnd()} `;
+      text = text.trimEnd();
+      const parted = /^\p{Ll}/u.test(further.pieces[0]?.text ?? '') && /\p{L}[-\u2010\u00ad]$/u.test(text);
+      if (!parted) text += ' ';
+      else if (!text.endsWith('-')) {
+        // A hyphen that only parts a word at a line's end is no part of it; "-" may be one of a compound.
+        text = text.slice(0, -1);
+        const run = runs.at(-1);
+        if (run !== undefined) runs[runs.length - 1] = { ...run, end: text.length };
+      }
       addFragment(further, line.rtl);
     }
   });
@@ -238,6 +248,7 @@ function lineText(line: Line, firstColumn: number): PageLine {
   return {
     text: whole,
     row: line.row,
+    ...(line.labelled && { labelled: true }),
     runs: runs.map((run) => ({ ...run, end: Math.min(run.end, whole.length) })).filter(({ start, end }) => start < end),
     font,
     size: line.size,

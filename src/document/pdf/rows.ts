@@ -2,14 +2,93 @@
 import type { Fragment, Line } from './lines.ts';
 
 /** A line of which it is not known yet whether it is a row. */
-type PlainLine = Omit<Line, 'row'>;
+type PlainLine = Omit<Line, 'row' | 'labelled'>;
 
 /** The lines of one column from above, with each row of a table as one line. */
 export function tableRows(lines: readonly PlainLine[]): Line[] {
   const together = centred(lines);
-  return wrapped(
-    together.map((line, i) => ({ ...line, row: besideRow(together, i, -1) || besideRow(together, i, 1) })),
+  return withEmptyCells(
+    wrapped(
+      together.map((line, i) => {
+        const labelled = isClause(line);
+        return { ...line, labelled, row: !labelled && (besideRow(together, i, -1) || besideRow(together, i, 1)) };
+      }),
+    ),
   );
+}
+
+/** The number of a clause, and how many characters of its text stand beside it at least. */
+const CLAUSE = /^(?:§\s?)?(?:\d{1,3}(?:\.\d{1,3})+\.?|\(?(?:\d{1,3}|[a-z]{1,2}|[ivx]{1,5})[.)])$/;
+const LEAST_CLAUSE = 30;
+
+/** Whether a line is the number of a clause and the beginning of its text, which have the look of two cells. */
+function isClause({ fragments }: PlainLine): boolean {
+  const [label, text, ...more] = fragments;
+  if (label === undefined || text === undefined || more.length > 0 || text.characters < LEAST_CLAUSE) return false;
+  const own = label.pieces.map((piece) => piece.text).join('');
+  return own.length < 16 && CLAUSE.test(own.trim());
+}
+
+/** Rows of tables in which cells are empty: a cell stands in the column above which or below which it stands, as in the rows that have all cells. */
+function withEmptyCells(lines: readonly Line[]): Line[] {
+  const found: Line[] = [];
+  for (let first = 0; first < lines.length;) {
+    let end = first;
+    while (lines[end]?.row) end++;
+    const table = lines.slice(first, Math.max(end, first + 1));
+    const columns = columnsOf(table);
+    for (const line of table) found.push(columns === undefined ? line : withGaps(line, columns));
+    first += table.length;
+  }
+  return found;
+}
+
+interface Extent {
+  readonly u0: number;
+  readonly u1: number;
+}
+
+const fromLeft = ({ fragments }: Line): Fragment[] => fragments.toSorted((a, b) => a.u0 - b.u0);
+/** How far a cell reaches, with its further lines. */
+function extentOf(cell: Fragment): Extent {
+  const all = [cell, ...(cell.wrapped ?? [])];
+  return { u0: Math.min(...all.map(({ u0 }) => u0)), u1: Math.max(...all.map(({ u1 }) => u1)) };
+}
+
+/** The columns of a table, from the rows with most cells, where their cells stand apart: at least two, or the first row, which names them. */
+function columnsOf(table: readonly Line[]): readonly Extent[] | undefined {
+  const most = Math.max(...table.map(({ fragments }) => fragments.length));
+  const whole = table.filter(({ fragments }) => fragments.length === most);
+  if (most < 3 || whole.length === table.length || (whole.length < 2 && whole[0] !== table[0])) return undefined;
+  const cells = whole.map((line) => fromLeft(line).map(extentOf));
+  const columns = Array.from({ length: most }, (_, i) => ({
+    u0: Math.min(...cells.map((row) => row[i]?.u0 ?? 0)),
+    u1: Math.max(...cells.map((row) => row[i]?.u1 ?? 0)),
+  }));
+  return columns.every(({ u0 }, i) => i === 0 || u0 > (columns[i - 1]?.u1 ?? 0)) ? columns : undefined;
+}
+
+/** A row with the empty cells between its own, or as it is where a cell stands in no column. */
+function withGaps(line: Line, columns: readonly Extent[]): Line {
+  const cells = fromLeft(line);
+  if (cells.length >= columns.length) return line;
+  const gaps = new Map<Fragment, number>();
+  let before: { readonly cell: Fragment; readonly last: number } | undefined;
+  for (const cell of cells) {
+    const { u0, u1 } = extentOf(cell);
+    const own = columns.flatMap((column, i) => (column.u0 < u1 && column.u1 > u0 ? [i] : []));
+    const [first, last] = [own[0], own.at(-1)];
+    if (first === undefined || last === undefined || (before !== undefined && first <= before.last)) return line;
+    if (before !== undefined) gaps.set(line.rtl ? before.cell : cell, first - before.last - 1);
+    before = { cell, last };
+  }
+  return {
+    ...line,
+    fragments: line.fragments.map((one) => {
+      const empty = gaps.get(one) ?? 0;
+      return empty > 0 ? { ...one, empty } : one;
+    }),
+  };
 }
 
 /** Rows of a table stand no further apart than this, in font sizes, but for the further lines of their cells. */
