@@ -10,7 +10,7 @@ const required = process.env['OCTAVO_REQUIRE_BROWSER'] === '1';
 /** Runs in the page: what a person does there, as functions. */
 const HANDS = `Object.assign(globalThis, {
   until: async (look, what) => {
-    for (let tries = 0; tries < 600; tries++) {
+    for (let tries = 0; tries < 1800; tries++) {
       const found = look();
       if (found) return found;
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -86,5 +86,5 @@ describe.each(['firefox', 'webkit'] as const)('%s', (name) => {
     expect(
       await run(`until(() => document.querySelector('doc-text mark'), 'the mark').then(({ innerText }) => innerText)`),
     ).toBe('2024');
-  }, 180_000);
+  }, 300_000);
 });
