@@ -153,8 +153,9 @@ function citationsOf(
 /** A sentence that says no more than this share of what another one says of the question is passed over for it, where that one says at least so much of all of it. */
 const FAR_LESS = 0.5;
 const LEAST_ASKED = 0.5;
-/** Of the question, so many words at least. */
+/** Of the question's words, so many and such a share stand there at least: those that no sentence has say that others would answer it, too. */
 const LEAST_STEMS = 2;
+const LEAST_STEMS_SHARE = 0.4;
 
 /**
  * The sentence that says most of the question, where the one that is cited says far less: a small model that says words of another sentence has misread this one.
@@ -174,8 +175,9 @@ export function nearerTheQuestion(cited: Citation, question: string, shown: read
   if ((shares[own] ?? 0) > FAR_LESS * share || !isProse(most) || !isProse(before)) return undefined;
   const text = most.content.text.slice(most.start, most.end);
   const there = new Set(termsOf(text, most.content.language).map((term) => term.stem));
-  if (/[?？؟]["'”’»)]*$/u.test(text) || claim.asked.filter((one) => there.has(one)).length < LEAST_STEMS)
-    return undefined;
+  const stems = claim.asked.filter((one) => there.has(one)).length;
+  if (stems < Math.max(LEAST_STEMS, LEAST_STEMS_SHARE * claim.asked.length)) return undefined;
+  if (/[?？؟]["'”’»)]*$/u.test(text)) return undefined;
   const both = own === at + 1 && before.document === most.document && before.start - most.end <= 1;
   const sentence = both ? { ...most, end: before.end } : most;
   const whole = sentence.content.text.slice(sentence.start, sentence.end);
