@@ -67,6 +67,14 @@ describe('reading order', () => {
     expect(read(1.5)).toEqual(['representingthe fiber']);
   });
 
+  test('a soft hyphen that is drawn at the end of a line parts a word', async () => {
+    const { text } = await open([
+      { x: 60, y: 700, text: 'The dues of the har\u00ad', font: 'F4' },
+      { x: 60, y: 688, text: 'bour are paid.', font: 'F4' },
+    ]);
+    expect(text).toBe('The dues of the harbour are paid.');
+  });
+
   test('pieces of one word are one word, and rows of a table are lines', async () => {
     const texts = [
       { x: 60, y: 700, text: 'Har' },

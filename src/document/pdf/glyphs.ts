@@ -180,6 +180,7 @@ function glyphsOf(
 const LOOK_AHEAD = 400;
 /** In font sizes: as near is the same place. */
 const SAME_PLACE = 0.1;
+const SOFT_HYPHEN = '\u00ad';
 /** Letters that are written from right to left, with their marks, but for digits. */
 const RTL = /[\u0590-\u05ff\u0600-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/u;
 
@@ -203,12 +204,28 @@ export function measured(
     }
     const found = boundsOf(item, glyphs, first);
     next = found?.end ?? first + 1;
-    return found === undefined ? item : { ...item, bounds: found.bounds };
+    if (found === undefined) return item;
+    // pdf.js leaves out a soft hyphen, which is drawn where a word is parted at a line's end; Typst writes all of them so.
+    if (glyphs[next]?.unicode !== SOFT_HYPHEN || firstOf(endOf(item), glyphs, next) !== next)
+      return { ...item, bounds: found.bounds };
+    next++;
+    return { ...item, str: `${item.str}${SOFT_HYPHEN}`, bounds: [...found.bounds, 1] };
   });
 }
 
+/** A piece moved to where it ends. */
+function endOf({ transform, width }: PdfTextItem): Pick<PdfTextItem, 'transform'> {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = transform;
+  const length = Math.hypot(a, b) || 1;
+  return { transform: [a, b, c, d, e + (a * width) / length, f + (b * width) / length] };
+}
+
 /** The glyph that stands where a piece begins. */
-function firstOf({ transform }: PdfTextItem, glyphs: readonly Glyph[], from: number): number | undefined {
+function firstOf(
+  { transform }: Pick<PdfTextItem, 'transform'>,
+  glyphs: readonly Glyph[],
+  from: number,
+): number | undefined {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = transform;
   const near = SAME_PLACE * Math.max(Math.hypot(a, b), Math.hypot(c, d));
   for (let i = from; i < Math.min(glyphs.length, from + LOOK_AHEAD); i++) {
