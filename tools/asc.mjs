@@ -18,14 +18,42 @@ export function inputsHash(root, target, compiler) {
   return hash.digest('hex');
 }
 
+/**
+ * Optimises a compiled target once more. Read from its bytes, the code takes 1 KB less (gzip) than as asc leaves it, and products and attention take as long
+ * as before (bench/kernels/gemv.mjs --old, attention.mjs --old).
+ */
+export async function optimiseAgain(file, { optimizeLevel, shrinkLevel, enable = [] }) {
+  // The compiler's own binaryen.
+  const { resolve } = createRequire(createRequire(import.meta.url).resolve('assemblyscript/package.json'));
+  const { default: binaryen } = await import(pathToFileURL(resolve('binaryen')).href);
+  const { Features } = binaryen;
+  const named = { simd: Features.SIMD128, 'relaxed-simd': Features.RelaxedSIMD, threads: Features.Atomics };
+  // What asc enables by itself, and the target's own.
+  const features = [
+    Features.MutableGlobals,
+    Features.SignExt,
+    Features.NontrappingFPToInt,
+    Features.BulkMemory,
+    Features.BulkMemoryOpt,
+    ...enable.map((name) => named[name]),
+  ].reduce((all, feature) => all | feature, 0);
+  const module = binaryen.readBinaryWithFeatures(readFileSync(file), features);
+  binaryen.setOptimizeLevel(optimizeLevel);
+  binaryen.setShrinkLevel(shrinkLevel);
+  module.optimize();
+  if (!module.validate()) throw new Error(`${file} is not valid after it was optimised again`);
+  writeFileSync(file, module.emitBinary());
+  module.dispose();
+}
+
 async function main() {
   process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..'));
-  const { targets } = JSON.parse(readFileSync('asconfig.json', 'utf8'));
+  const { options, targets } = JSON.parse(readFileSync('asconfig.json', 'utf8'));
   const { version } = createRequire(import.meta.url)('assemblyscript/package.json');
   const wanted = process.argv.slice(2).filter((a) => !a.startsWith('-'));
   for (const [name, { outFile }] of Object.entries(targets)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const hash = inputsHash('.', name, version);
+    const hash = inputsHash('.', name, `${version}, optimised again`);
     const record = `${outFile}.inputs`;
     if (existsSync(outFile) && existsSync(record) && readFileSync(record, 'utf8') === hash) continue;
     mkdirSync(dirname(outFile), { recursive: true });
@@ -36,6 +64,7 @@ async function main() {
       process.stderr.write(stderr.toString());
       throw new Error(`asc failed for target ${name}: ${error.message}`);
     }
+    await optimiseAgain(outFile, { ...options, ...targets[name] });
     writeFileSync(record, hash);
   }
 }
