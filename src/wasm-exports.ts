@@ -151,7 +151,7 @@ export interface WasmExports {
   lineRuns(out: number, seen: number, vertical: number, slash: number, bins: number, width: number, start: number, end: number, sinks: number, local: number): number;
 
   // assembly/select/tokens.ts
-  addRows(out: number, x: number, rows: number, cols: number): void;
+  addRows(out: number, x: number, rows: number, cols: number, stride: number): void;
   dotRows(out: number, rows: number, q: number, count: number, cols: number, stride: number): void;
   bestOf(marks: number, scores: number, count: number, k: number, histogram: number): number;
   bestScratchBytes(): number;

@@ -71,6 +71,12 @@ export function openCursor(at: usize, pages: usize, runs: usize, added: usize, h
 
 /** Moves the cursor to the start of the keys of runs [run, last) within [from, to). */
 export function seek(c: Cursor, run: usize, last: usize, from: usize, to: usize): void {
+  // Runs that end before are passed over by bisection: every split of the keys begins with a search.
+  for (let high = last; run < high;) {
+    const middle = (run + high) >> 1;
+    if (<usize>load<u32>(c.runs + (middle << 3), 4) > from) high = middle;
+    else run = middle + 1;
+  }
   c.run = run;
   c.last = last;
   c.from = from;

@@ -3,12 +3,16 @@
  * matrix [queries, keys] is never made. Scores are computed twice: the first pass keeps the maximum and the sum of each
  * row, the second adds exp(score - maximum) / sum to the keys.
  *
+ * A call of one query keeps its scores where the masses will be, since there are no more of them, and computes them
+ * once: the first pass leaves exp(score - maximum of the split) there, and the second multiplies by what remains.
+ *
  * A tile is one KV head and one split of the keys, and processes all queries in order. So no two tiles write the same
  * mass, and any number of threads gives the same bits. There are at most SPLITS splits, so memory is linear in keys and
  * in queries.
  *
  *   states:  first pass [splits][count * heads] of (maximum, sum);
- *            joined [count * heads] of (maximum, 1 / (sum * count)), 0 for rows that see no key
+ *            joined [count * heads] of (maximum, 1 / (sum * count)), 0 for rows that see no key; for one query
+ *            [splits][heads] of the factor of the split's masses
  *   masses:  f32 [heads][keys]
  *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | maximum [R] | sum [R] |
  *                         | own position [R]: u32 |
@@ -122,17 +126,58 @@ function stateOf(a: Probe, split: usize, place: usize): usize {
 }
 
 export function probeSumTile(a: Probe, tile: usize, scratch: usize): void {
+  if (a.count == 1) eachRow(a, tile, 0, 0);
   passOver(a, tile, scratch, false);
+  if (a.count == 1) eachRow(a, tile, 1, scratch);
 }
 
 export function probeMassTile(a: Probe, tile: usize, scratch: usize): void {
-  const from = (tile / a.kvHeads) * splitKeys(a);
-  const to = min<usize>(from + splitKeys(a), a.keys);
-  const g = group(a);
-  for (let h = (tile % a.kvHeads) * g, end = h + g; h < end; h++) {
-    memory.fill(a.masses + ((h * a.keys + from) << 2), 0, (to - from) << 2);
+  eachRow(a, tile, a.count == 1 ? 2 : 3, 0);
+  if (a.count > 1) passOver(a, tile, scratch, true);
+}
+
+/** For the masses of each head in a tile: 0 hides all, 1 makes exponentials, 2 multiplies by the factor, 3 clears. */
+function eachRow(a: Probe, tile: usize, step: u32, spare: usize): void {
+  const split = tile / a.kvHeads;
+  const from = split * splitKeys(a);
+  const size = min<usize>(splitKeys(a), a.keys - from);
+  const first = (tile % a.kvHeads) * group(a);
+  for (let h = first; h < first + group(a); h++) {
+    const row = a.masses + ((h * a.keys + from) << 2);
+    const state = stateOf(a, split, h);
+    if (step == 0) {
+      let i: usize = 0;
+      if (ASC_FEATURE_SIMD) for (; i + 4 <= size; i += 4) v128.store(row + (i << 2), f32x4.splat(LOWEST));
+      for (; i < size; i++) store<f32>(row + (i << 2), LOWEST);
+    } else if (step == 1) exponentials(row, size, state, spare);
+    else if (step == 2) scaleInto(row, row, size, load<f32>(state));
+    else memory.fill(row, 0, size << 2);
   }
-  passOver(a, tile, scratch, true);
+}
+
+/**
+ * Replaces s [count] by exp(s - maximum) and adds to maximum and sum at `state`. What is left of a multiple of four goes
+ * through `spare`, since `soften` writes behind it.
+ */
+function exponentials(s: usize, count: usize, state: usize, spare: usize): void {
+  const whole: usize = count & ~3;
+  const tail = s + (whole << 2);
+  soften(s, whole, 0, 0, state, state + 4);
+  memory.copy(spare, tail, (count - whole) << 2);
+  soften(spare, count - whole, s, whole, state, state + 4);
+  memory.copy(tail, spare, (count - whole) << 2);
+}
+
+/** Stores the scores of a batch of one query at the places of their keys. */
+function keep(masses: usize, cursor: Cursor, s: usize, count: usize): void {
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD && adjacent(cursor, count)) {
+    const to = masses + (<usize>load<u32>(cursor.positions) << 2);
+    for (; i + 4 <= count; i += 4) v128.store(to + (i << 2), v128.load(s + (i << 2)));
+  }
+  for (; i < count; i++) {
+    store<f32>(masses + (<usize>load<u32>(cursor.positions + (i << 2)) << 2), load<f32>(s + (i << 2)));
+  }
 }
 
 /** Computes one pass of all queries over the keys of one split: sums, or masses. */
@@ -178,7 +223,8 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
               a.masses + (((kvHead * g + r % g) * a.keys) << 2), cursor, row, count, load<f32>(highest + (r << 2)),
               load<f32>(sum + (r << 2)),
             );
-          } else soften(row, count, 0, 0, highest + (r << 2), sum + (r << 2));
+          } else if (a.count == 1) keep(a.masses + (((kvHead * g + r) * a.keys) << 2), cursor, row, count);
+          else soften(row, count, 0, 0, highest + (r << 2), sum + (r << 2));
         }
       }
       if (!masses) {
@@ -192,15 +238,20 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
   }
 }
 
+/** Tells whether the keys of a batch follow each other. */
+@inline
+function adjacent(cursor: Cursor, count: usize): bool {
+  return load<u32>(cursor.positions + ((count - 1) << 2)) - load<u32>(cursor.positions) == <u32>(count - 1);
+}
+
 /** masses[position] += exp(s - highest) * weight for the keys of a batch. */
 function give(masses: usize, cursor: Cursor, s: usize, count: usize, highest: f32, weight: f32): void {
   if (weight == 0) return;
-  const first = load<u32>(cursor.positions);
   let i: usize = 0;
-  if (ASC_FEATURE_SIMD && load<u32>(cursor.positions + ((count - 1) << 2)) - first == <u32>(count - 1)) {
+  if (ASC_FEATURE_SIMD && adjacent(cursor, count)) {
     const m = f32x4.splat(highest);
     const w = f32x4.splat(weight);
-    const to = masses + (<usize>first << 2);
+    const to = masses + (<usize>load<u32>(cursor.positions) << 2);
     for (; i + 4 <= count; i += 4) {
       const e = exp4(f32x4.sub(v128.load(s + (i << 2)), m));
       v128.store(to + (i << 2), f32x4.add(v128.load(to + (i << 2)), f32x4.mul(e, w)));
@@ -224,6 +275,13 @@ export function probeJoinTile(a: Probe, tile: usize): void {
       for (let i: usize = 0; i < n; i++) {
         total += exp1(load<f32>(stateOf(a, i, place)) - highest) * load<f32>(stateOf(a, i, place), 4);
       }
+    }
+    if (a.count == 1) {
+      for (let i: usize = 0; i < n; i++) {
+        const state = stateOf(a, i, place);
+        store<f32>(state, total == 0 ? 0 : exp1(load<f32>(state) - highest) / total);
+      }
+      continue;
     }
     store<f32>(stateOf(a, 0, place), total == 0 ? 0 : highest);
     store<f32>(stateOf(a, 0, place), total == 0 ? 0 : 1 / (total * <f32>a.count), 4);

@@ -171,17 +171,24 @@ function valuesOf(y: usize, stride: usize, values: usize, format: u32, headDim: 
   }
 }
 
+/** As memory.copy, which leaves WASM's code in V8: too dear for a single row. */
+function copyRow(y: usize, x: usize, bytes: usize): void {
+  let i: usize = 0;
+  if (ASC_FEATURE_SIMD) for (; i + 16 <= bytes; i += 16) v128.store(y + i, v128.load(x + i));
+  memory.copy(y + i, x + i, bytes - i);
+}
+
 /** Copies tokens of an f32 or f16 page, whose rows follow each other, as f32. */
 @inline
 function rowsOf(y: usize, stride: usize, from: usize, format: u32, headDim: usize, count: usize): void {
   const bytes = rowBytes(format, headDim);
   if (stride == headDim << 2) {
-    if (format == KV_F32) memory.copy(y, from, count * bytes);
+    if (format == KV_F32) copyRow(y, from, count * bytes);
     else widen(y, from, count * headDim);
     return;
   }
   for (let t: usize = 0; t < count; t++) {
-    if (format == KV_F32) memory.copy(y + t * stride, from + t * bytes, bytes);
+    if (format == KV_F32) copyRow(y + t * stride, from + t * bytes, bytes);
     else widen(y + t * stride, from + t * bytes, headDim);
   }
 }

@@ -5,6 +5,8 @@
  */
 
 const BINS: u64 = 2048;
+/** Columns that `addRows` sums at a time. */
+const COLUMNS: usize = 1024;
 
 /** Returns the bytes of `bestOf`'s histogram. */
 export function bestScratchBytes(): usize {
@@ -19,22 +21,29 @@ function sortable(score: f64): u64 {
   return bits ^ (<u64>(<i64>bits >> 63) | 0x8000000000000000);
 }
 
-/** out[i] += the sum of column i over the rows of x [rows, cols], row by row; out: f64 [cols], x: f32. */
-export function addRows(out: usize, x: usize, rows: usize, cols: usize): void {
-  for (let row: usize = 0; row < rows; row++) {
-    const from = x + ((row * cols) << 2);
-    let i: usize = 0;
-    if (ASC_FEATURE_SIMD) {
-      for (; i + 4 <= cols; i += 4) {
-        const v = v128.load(from + (i << 2));
-        const to = out + (i << 3);
-        v128.store(to, f64x2.add(v128.load(to), f64x2.promote_low_f32x4(v)));
-        v128.store(to, f64x2.add(v128.load(to, 16), f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 2, 3))), 16);
+/**
+ * out[i] += the sum of column i over the rows of x, row by row; out: f64 [cols]; rows of `cols` f32 values lie `stride`
+ * values apart.
+ */
+export function addRows(out: usize, x: usize, rows: usize, cols: usize, stride: usize): void {
+  // So many columns at a time that their sums stay in the first-level cache.
+  for (let start: usize = 0; start < cols; start += COLUMNS) {
+    const end = min<usize>(start + COLUMNS, cols);
+    for (let row: usize = 0; row < rows; row++) {
+      const from = x + ((row * stride) << 2);
+      let i = start;
+      if (ASC_FEATURE_SIMD) {
+        for (; i + 4 <= end; i += 4) {
+          const v = v128.load(from + (i << 2));
+          const to = out + (i << 3);
+          v128.store(to, f64x2.add(v128.load(to), f64x2.promote_low_f32x4(v)));
+          v128.store(to, f64x2.add(v128.load(to, 16), f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 2, 3))), 16);
+        }
       }
-    }
-    for (; i < cols; i++) {
-      const to = out + (i << 3);
-      store<f64>(to, load<f64>(to) + <f64>load<f32>(from + (i << 2)));
+      for (; i < end; i++) {
+        const to = out + (i << 3);
+        store<f64>(to, load<f64>(to) + <f64>load<f32>(from + (i << 2)));
+      }
     }
   }
 }

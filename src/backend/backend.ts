@@ -452,6 +452,8 @@ export interface Backend {
   writeIds(ring: Tensor, offset: number, ids: Int32Array): void;
   /** Waits for the device, then copies out. */
   download(tensor: Tensor): Promise<Float32Array>;
+  /** Where a tensor lies in `memory`, valid until it is freed; undefined if it lies elsewhere. For work of the host that needs no copy. */
+  addressIn?(memory: WebAssembly.Memory, tensor: Tensor): number | undefined;
   /** Ids `[start, end)` of the ring once the operations issued so far are done; later operations may be issued meanwhile. */
   readIds(ring: Tensor, start: number, end: number): Promise<Int32Array>;
   scope<T extends Tensor | readonly Tensor[] | void>(body: () => T): T;

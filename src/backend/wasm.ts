@@ -145,6 +145,10 @@ class CpuBackend implements WasmBackend {
     return type === 'f32' ? new Float32Array(wasm.f32(pointer, length)) : Float32Array.from(wasm.i32(pointer, length));
   }
 
+  addressIn(memory: WebAssembly.Memory, tensor: Tensor): number | undefined {
+    return memory === this.#engine.wasm.memory ? tensorOf('addressIn', 'tensor', tensor).pointer : undefined;
+  }
+
   async readIds(ring: Tensor, start: number, end: number): Promise<Int32Array> {
     this.#engine.alive();
     checks.ids('readIds', ring, start, end);

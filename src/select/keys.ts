@@ -13,29 +13,34 @@ function sumRows(wasm: Wasm, out: number, x: Float32Array, rows: readonly number
   wasm.bytes(out, 8 * cols).fill(0);
   for (const from of rows) {
     wasm.f32(row, cols).set(x.subarray(from * cols, (from + 1) * cols));
-    wasm.exports.addRows(out, row, 1, cols);
+    wasm.exports.addRows(out, row, 1, cols, cols);
   }
 }
 
 /**
  * Returns the `budget` keys of `[start, end)` with the most mass, summed over heads, as sorted runs. masses [heads,
- * keys]. Ties: the lower position.
+ * keys], or their address in `wasm`. Ties: the lower position.
  */
 export function topKeys(
   wasm: Wasm,
-  masses: Float32Array,
-  keys: number,
+  masses: Float32Array | number,
+  [heads, keys]: readonly [heads: number, keys: number],
   { start, end, budget }: { readonly start: number; readonly end: number; readonly budget: number },
 ): Uint32Array {
-  const sizes = [8 * keys, masses.byteLength, keys, wasm.exports.bestScratchBytes(), 4 * (keys + 1)];
-  return withScratch(wasm, sizes, (sums = 0, rows = 0, marks = 0, counts = 0, runs = 0) => {
-    wasm.bytes(sums, 8 * keys).fill(0);
-    wasm.f32(rows, masses.length).set(masses);
-    wasm.exports.addRows(sums, rows, masses.length / keys, keys);
-    const count = Math.max(0, end - start);
-    wasm.exports.bestOf(marks, sums + 8 * start, count, budget, counts);
-    return wasm.u32(runs, 2 * wasm.exports.markedRuns(runs, marks, count, start)).slice();
-  });
+  const { addRows, bestOf, bestScratchBytes, markedRuns } = wasm.exports;
+  const count = Math.max(0, end - start);
+  const bytes = typeof masses === 'number' ? 0 : masses.byteLength;
+  return withScratch(
+    wasm,
+    [8 * count, bytes, count, bestScratchBytes(), 4 * (count + 1)],
+    (sums = 0, copy = 0, marks = 0, counts = 0, runs = 0) => {
+      if (typeof masses !== 'number') wasm.f32(copy, masses.length).set(masses);
+      wasm.bytes(sums, 8 * count).fill(0);
+      addRows(sums, (typeof masses === 'number' ? masses : copy) + 4 * start, heads, count, keys);
+      bestOf(marks, sums, count, budget, counts);
+      return wasm.u32(runs, 2 * markedRuns(runs, marks, count, start)).slice();
+    },
+  );
 }
 
 /** Vectors among which the nearest to a query are chosen. */

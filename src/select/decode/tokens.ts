@@ -46,11 +46,16 @@ export async function voted(
   const dense = denseCausal(1, position + count);
   const candidates = intersect(held?.(dense, layer) ?? dense, [{ runs: Uint32Array.of(from, to) }]);
   if (candidates.runs.length === 0) return new Uint32Array(0);
-  const [masses = new Float32Array(0)] = await readBack(backend, () => [
-    backend.probe(make(), kv, layer, position + count - 1, candidates, { heads, scale: 1 }),
-  ]);
-  const keys = masses.length / heads;
-  return topKeys(wasm, masses, keys, { start: from, end: Math.min(to, keys), budget });
+  const masses = backend.keep(
+    backend.scope(() => backend.probe(make(), kv, layer, position + count - 1, candidates, { heads, scale: 1 })),
+  );
+  try {
+    const keys = masses.shape[1] ?? 0;
+    const found = backend.addressIn?.(wasm.memory, masses) ?? (await backend.download(masses));
+    return topKeys(wasm, found, [heads, keys], { start: from, end: Math.min(to, keys), budget });
+  } finally {
+    backend.free(masses);
+  }
 }
 
 export class TokenSelect implements Planner {

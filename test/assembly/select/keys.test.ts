@@ -35,7 +35,7 @@ describe.each(TEST_BUILDS)('%s', (build) => {
       const start = r.integer(0, keys);
       const end = r.integer(start, keys + 1);
       const budget = r.integer(0, keys + 2);
-      const found = topKeys(wasm, x, keys, { start, end, budget });
+      const found = topKeys(wasm, x, [heads, keys], { start, end, budget });
       const sums = sumRows(
         x,
         keys,

@@ -1,5 +1,6 @@
 /** Which keys a generated token sees, by TokenSelect, SentenceKV and ReKV's retrieval, beside naive loops over all keys. */
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
+import { createWasmBackend } from '../../../src/backend/wasm.ts';
 import { Checksums } from '../../../src/kv/checksum.ts';
 import { isPlan } from '../../../src/kv/plan.ts';
 import { CombinedPlanner } from '../../../src/select/combined.ts';
@@ -42,6 +43,21 @@ describe('TokenSelect', () => {
           expect(keysOf(seen[layer]!.ranges, 0)).toEqual(wanted(bed, layer, position));
       }
     }
+  });
+
+  test('where the backend computes in the same memory, masses are summed in place', async () => {
+    const backend = await createWasmBackend({ wasm, threads: 1 });
+    const download = jest.spyOn(backend, 'download');
+    const bed = new Bed(2, 140, { backend });
+    const planner = new TokenSelect(wasm, { ...settings, similarity: 1.1 });
+    await bed.prefill(planner, 120, 50);
+    download.mockClear();
+    const seen = await bed.decode(planner, 120, 120);
+    for (let layer = 0; layer < LAYERS; layer++)
+      expect(keysOf(seen[layer]!.ranges, 0)).toEqual(wanted(bed, layer, 120));
+    // Queries and outputs alone.
+    expect(Math.max(...download.mock.calls.map(([tensor]) => tensor.shape[0] ?? 0))).toBe(1);
+    backend.destroy();
   });
 
   test('a choice is reused while the query stays near the one that made it, and only in the next call', async () => {

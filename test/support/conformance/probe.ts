@@ -148,6 +148,18 @@ export function probe(subject: Subject): void {
         ['f32', 'q4'],
         [
           { queries: 1, position: 1090, ranges: denseCausal(1, 1091) },
+          { queries: 1, position: 1090, ranges: sparseRuns(random(7), 1, 1090, 2, { biased: true }) },
+          {
+            queries: 1,
+            position: 1090,
+            // No key of the first split, three that lie alone, and a tail that is no multiple of four.
+            ranges: {
+              ...denseCausal(1, 1091),
+              offsets: Uint32Array.of(0, 4),
+              runs: Uint32Array.of(600, 601, 603, 604, 700, 701, 1050, 1087),
+            },
+            spans: Uint32Array.of(0, 512, 500, 604, 0, 1087),
+          },
           {
             queries: 4,
             position: 1090,
