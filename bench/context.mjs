@@ -1,6 +1,6 @@
 // Long contexts in the Qwen2.5-0.5B shape (random weights), WASM in Chromium, each part under six minutes on a quiet machine of two cores. The
 // file is long because the parts share their methods, their page and their tables:
-//   npm run bench -- context --only bytes|prefill|memory|decode|steps|reuse|reopen [--lengths 8192,32768] [--methods dense,dhsa,...] [--threads 2] [--runs 1] [--tokens 16] [--json FILE]
+//   npm run bench -- context --only bytes|prefill|memory|decode|steps|reuse|similarity|reopen [--lengths 8192,32768] [--methods dense,dhsa,...] [--threads 2] [--runs 1] [--tokens 16] [--json FILE]
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { basename } from 'node:path';
@@ -11,10 +11,13 @@ import { bundleEngine, openEngine } from './context/octavo.mjs';
 import { processorTime, status } from './engines/renderer.mjs';
 import { benchFiles, SHAPES } from './files.mjs';
 import { polyline } from './paint/scale.mjs';
+import { generator } from '../eval/random.mjs';
+import { meanDifference } from '../eval/statistics.mjs';
 import { median, table } from './statistics.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const list = (value, fallback) => (value ?? fallback).split(',');
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const mega = (bytes) => (bytes / 1e6).toFixed(1);
 
 const SHAPE = 'qwen2.5-0.5b';
@@ -328,6 +331,106 @@ async function reuse(setting, options) {
   }
 }
 
+const NAMES = 'amber anchor basil beacon bridge candle canyon cedar cobalt copper coral cradle'.split(' ');
+
+/** A text of about `tokens` tokens in which numbers stand, and an answer that names them in another order: words and numbers by turns. */
+function numbersText(text, tokens, index) {
+  const next = generator(911 * index + 5);
+  const paragraphs = text.split(/\n\s*\n/).map((paragraph) => paragraph.replace(/\s+/g, ' ').trim());
+  const hay = [];
+  // About four letters a token.
+  for (let at = Math.floor(next() * paragraphs.length), letters = 0; letters < 4 * tokens; at += 1) {
+    const paragraph = paragraphs[at % paragraphs.length];
+    if (paragraph.length < 100) continue;
+    hay.push(paragraph);
+    letters += paragraph.length;
+  }
+  const shuffled = (items) =>
+    items
+      .map((item) => [next(), item])
+      .sort(([a], [b]) => a - b)
+      .map(([, item]) => item);
+  const numbers = shuffled(NAMES)
+    .slice(0, 6)
+    .map((name) => ({ name, number: 10_000 + Math.floor(90_000 * next()) }));
+  for (const { name, number } of numbers)
+    hay.splice(Math.floor(next() * (hay.length + 1)), 0, `The special magic number for ${name} is ${number}.`);
+  const asked = shuffled(numbers);
+  return {
+    text: `${hay.join('\n\n')}\n\nThese are the special magic numbers mentioned in the text above.`,
+    parts: asked.flatMap(({ name, number }) => [` The special magic number for ${name} is`, ` ${number}`, '.']),
+  };
+}
+
+/**
+ * What reusing TokenSelect's choices costs on a real model: numbers that stand in a text are copied behind it, given token by token, from `--methods` cosines on;
+ * 1 chooses anew in every layer. Each of `--runs` texts is read once. Beside dense, by texts.
+ */
+async function similarity(setting, options) {
+  if (options.model === undefined || options.text === undefined)
+    throw new Error('similarity: --model and --text are needed');
+  const length = Number(list(options.lengths, '1500')[0]);
+  const text = readFileSync(options.text, 'utf8');
+  const cosines = list(options.methods, '1,0.9,0.8,0.7').map(Number);
+  const texts = [];
+  for (let index = 0; index < Number(options.runs); index += 1) {
+    const engine = await openEngine({ path: setting.path, build: setting.build, threads: setting.threads });
+    try {
+      const { tokens, layers, parts } = await engine.ask({ kind: 'answer', ...numbersText(text, length, index) });
+      const isNumber = parts.flatMap((count, part) => Array.from({ length: count }, () => part % 3 === 1));
+      const of = async (context) => {
+        const { nats, likeliest, divergences, choices } = await engine.ask({ kind: 'given', context });
+        const numbers = (values) => mean(values.filter((_, i) => isNumber[i]));
+        return {
+          nats: numbers(nats),
+          right: numbers(likeliest.map(Number)),
+          divergence: mean(divergences),
+          reused: 1 - choices / (layers * nats.length),
+        };
+      };
+      const found = { tokens, dense: await of({}) };
+      for (const cosine of cosines) {
+        const decode = { method: 'tokens', budget: 128, sinks: 32, local: 64, similarity: cosine };
+        found[cosine] = await of({ decode });
+      }
+      texts.push(found);
+      process.stderr.write(`${JSON.stringify(found)}\n`);
+    } finally {
+      await engine.close();
+    }
+  }
+  const rows = ['dense', ...cosines].map((name) => {
+    const all = (field) => texts.map((found) => found[name][field]);
+    const beside = (field) =>
+      meanDifference(
+        all(field),
+        texts.map(({ dense }) => dense[field]),
+      );
+    return {
+      name: String(name),
+      ...Object.fromEntries(['nats', 'right', 'divergence', 'reused'].map((field) => [field, mean(all(field))])),
+      againstDense: { nats: beside('nats'), right: beside('right') },
+    };
+  });
+  const interval = ({ difference, low, high }, factor, digits) =>
+    [difference, low, high].map((x) => (factor * x).toFixed(digits)).join(', ');
+  console.log(
+    table([
+      ['cosine', 'reused', "nats of a number's token", 'against dense', 'likeliest %', 'against dense', 'divergence'],
+      ...rows.map(({ name, reused, nats, right, divergence, againstDense }) => [
+        name,
+        name === 'dense' ? '' : reused.toFixed(2),
+        nats.toFixed(3),
+        name === 'dense' ? '' : interval(againstDense.nats, 1, 3),
+        (100 * right).toFixed(1),
+        name === 'dense' ? '' : interval(againstDense.right, 100, 1),
+        divergence.toFixed(4),
+      ]),
+    ]),
+  );
+  return { model: basename(options.model), length, text: basename(options.text), rows, texts };
+}
+
 /** A document of 8k letters read by the built package in a page, saved, and resumed in another page: time to the first token of a question. */
 async function reopen(setting, options) {
   const tokens = Number(list(options.lengths, '8192')[0]);
@@ -385,13 +488,13 @@ async function reopen(setting, options) {
   return { tokens, threads: setting.threads, rows };
 }
 
-const PARTS = { bytes, prefill, memory, decode, steps, reuse, reopen };
+const PARTS = { bytes, prefill, memory, decode, steps, reuse, similarity, reopen };
 
 export async function run(options) {
   const wanted = list(
     options.only,
     Object.keys(PARTS)
-      .filter((part) => part !== 'reuse')
+      .filter((part) => part !== 'reuse' && part !== 'similarity')
       .join(','),
   );
   for (const part of wanted)

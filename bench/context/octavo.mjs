@@ -51,7 +51,7 @@ export async function openEngine({ entry = 'context', path, build, threads }) {
             worker.onmessage = ({ data }) => ('failed' in data ? reject(new Error(data.failed)) : resolve(data.result));
             worker.onerror = (event) => reject(new Error(event.message));
             worker.postMessage(
-              message.kind === 'load'
+              message.kind === 'load' || message.kind === 'answer'
                 ? {
                     ...message,
                     file: document.querySelector('#file').files[0],

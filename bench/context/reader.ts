@@ -50,6 +50,17 @@ export interface StepTimes {
   ])[];
 }
 
+export interface GivenTokens {
+  /** For each token, in nats. */
+  readonly nats: readonly number[];
+  /** Whether the token was the likeliest one. */
+  readonly likeliest: readonly boolean[];
+  /** Kullback-Leibler divergence of the probabilities from those of the first call. */
+  readonly divergences: readonly number[];
+  /** How often a layer chose keys. */
+  readonly choices: number;
+}
+
 interface Decoder {
   readonly sequence: Sequence;
   readonly planner: Planner | undefined;
@@ -68,6 +79,8 @@ export class Reader {
   readonly #ids: Int32Array;
   readonly #length: number;
   readonly #decoders = new Map<string, Decoder>();
+  /** Logarithms of the probabilities of `given`'s first call, by token. */
+  readonly #dense: Float32Array[] = [];
 
   constructor(
     backend: WasmBackend,
@@ -144,6 +157,48 @@ export class Reader {
     const milliseconds = performance.now() - begun;
     profile.enabled = false;
     return { milliseconds, operations: [...profile.take()] };
+  }
+
+  /**
+   * What the model expects of the tokens behind the whole length, which are given to it one by one as if it had written them, beside what it expects where
+   * every key is seen. Nothing is read beyond the token before them.
+   */
+  async given(context: DecidedContext, tokens: number): Promise<GivenTokens> {
+    const { vocabulary } = this.#model.config;
+    const backend = this.#backend;
+    const { profile } = backend;
+    const decoder = this.#decoder(context);
+    const nats: number[] = [];
+    const likeliest: boolean[] = [];
+    const divergences: number[] = [];
+    const dense = this.#dense;
+    profile.enabled = true;
+    profile.take();
+    try {
+      for (let i = 0; i < tokens; i++) {
+        const position = this.#length - 1 + i;
+        decoder.sequence.ensure(position + 1);
+        const hidden = await this.#hidden(decoder.sequence, position, 1, decoder.planner, 'decode', this.#length);
+        const scores = backend.keep(backend.scope(() => this.#model.logits(hidden)));
+        const logits = (await backend.download(scores)).subarray(0, vocabulary);
+        backend.free(scores);
+        backend.free(hidden);
+        const next = this.#ids[position + 1] ?? 0;
+        const highest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity);
+        const shift = highest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - highest), 0));
+        const expected = logits.map((logit) => logit - shift);
+        nats.push(-(expected[next] ?? 0));
+        likeliest.push(logits[next] === highest);
+        const wanted = (dense[i] ??= expected);
+        divergences.push(wanted.reduce((sum, log, id) => sum + Math.exp(log) * (log - (expected[id] ?? 0)), 0));
+      }
+    } finally {
+      profile.enabled = false;
+      decoder.sampler.free();
+      decoder.planner?.free();
+      decoder.sequence.free();
+    }
+    return { nats, likeliest, divergences, choices: new Map(profile.take()).get('probe')?.calls ?? 0 };
   }
 
   #decoder(context: DecidedContext): Decoder {

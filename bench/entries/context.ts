@@ -21,6 +21,8 @@ type Ask =
     }
   | { readonly kind: 'chunk'; readonly context: DecidedContext; readonly position: number; readonly promptEnd: number }
   | { readonly kind: 'steps'; readonly name: string; readonly context: DecidedContext; readonly steps: number }
+  | { readonly kind: 'answer'; readonly file: File; readonly text: string; readonly parts: readonly string[] }
+  | { readonly kind: 'given'; readonly context: DecidedContext }
   | { readonly kind: 'decode'; readonly context: DecidedContext; readonly steps: number }
   | {
       readonly kind: 'bytes';
@@ -36,6 +38,8 @@ type Ask =
 let device: { readonly backend: WasmBackend; readonly wasm: Wasm } | undefined;
 let reader: Reader | undefined;
 let layer: OneLayer | undefined;
+/** Tokens of each part of the answer. */
+let given: readonly number[] = [];
 
 function opened(): { readonly backend: WasmBackend; readonly wasm: Wasm } {
   if (device === undefined) throw new Error('nothing is open');
@@ -73,6 +77,29 @@ async function answer(ask: Ask): Promise<unknown> {
       return loaded().chunk(ask.context, ask.position, ask.promptEnd);
     case 'steps':
       return loaded().steps(ask.name, ask.context, ask.steps);
+    case 'answer': {
+      const { backend, wasm } = opened();
+      const file = await openModel(ask.file);
+      const tokenizer = await createTokenizer(wasm, file.metadata);
+      const text = tokenizer.encode(ask.text);
+      const parts = ask.parts.map((part) => tokenizer.encode(part));
+      const model = (await loadModel(file, backend)).language;
+      reader = new Reader(
+        backend,
+        wasm,
+        model,
+        text.length,
+        Int32Array.from([text, ...parts].flatMap((ids) => [...ids])),
+      );
+      await reader.read(text.length - 1);
+      given = parts.map((ids) => ids.length);
+      return { tokens: text.length, layers: model.config.cacheLayers, parts: given };
+    }
+    case 'given':
+      return loaded().given(
+        ask.context,
+        given.reduce((sum, tokens) => sum + tokens, 0),
+      );
     case 'decode':
       return loaded().decode(ask.context, ask.steps);
     case 'bytes': {
