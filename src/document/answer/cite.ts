@@ -151,7 +151,7 @@ function citationsOf(
 }
 
 /** A sentence that says no more than this share of what another one says of the question is passed over for it, where that one says at least so much of all of it. */
-const FAR_LESS = 0.5;
+const FAR_LESS = 0.4;
 const LEAST_ASKED = 0.5;
 /** Of the question's words, so many and such a share stand there at least: those that no sentence has say that others would answer it, too. */
 const LEAST_STEMS = 2;
