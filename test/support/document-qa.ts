@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
-import type { BrowserContext, Page } from 'playwright-core';
+import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { hasBrowser, openBrowser } from '../../tools/browser.mjs';
 import { buildExample } from '../../tools/examples.mjs';
 import { serve } from '../../tools/static-server.mjs';
@@ -84,13 +84,19 @@ export function documentStories(): Stories {
 
 /** Asks, and waits for the answer's text. */
 export async function ask(page: Page, question: string): Promise<string> {
+  // An earlier question may begin with the same words: it must not be taken for the one that is asked now.
+  const alike = page.locator('.exchange', { hasText: question });
+  const before = await alike.count();
   await page.fill('doc-composer textarea', question);
   await page.press('doc-composer textarea', 'Enter');
-  return answered(page, question);
+  return answerOf(alike.nth(before));
 }
 
-export async function answered(page: Page, question: string): Promise<string> {
-  const exchange = page.locator('.exchange', { hasText: question }).last();
+/** The answer to a question that was asked, in this tab or another one. */
+export const answered = (page: Page, question: string): Promise<string> =>
+  answerOf(page.locator('.exchange', { hasText: question }).last());
+
+async function answerOf(exchange: Locator): Promise<string> {
   await exchange.locator('.answer[aria-busy=false] .actions').waitFor();
   return (await exchange.locator('.answer-text').innerText()).trim();
 }
