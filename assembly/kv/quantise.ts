@@ -6,7 +6,8 @@
  *   u = clamp(floor((x - minimum) / scale + 0.5), 0, 2^b - 1), x ~ minimum + scale * u
  *
  * in f32, with the rounded scale and minimum; u is 0 where the scale is 0. A NaN makes scale and minimum of its group
- * NaN. scale * u is exact in f32 and the sum rounds once, so every device decodes the same values.
+ * NaN. scale * u is exact in f32 and the sum rounds once, so every device decodes the same values. The file is long
+ * because both directions share the order of the codes within a byte, for each width with and without SIMD.
  */
 import { fromHalf, fromHalf4, narrow, toHalf, widen } from './half';
 import {
@@ -171,7 +172,7 @@ function valuesOf(y: usize, stride: usize, values: usize, format: u32, headDim: 
   }
 }
 
-/** As memory.copy, which leaves WASM's code in V8: too dear for a single row. */
+/** As memory.copy, which V8 compiles to a call of the runtime: expensive for a single row. */
 function copyRow(y: usize, x: usize, bytes: usize): void {
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) for (; i + 16 <= bytes; i += 16) v128.store(y + i, v128.load(x + i));

@@ -146,6 +146,7 @@ class CpuBackend implements WasmBackend {
   }
 
   addressIn(memory: WebAssembly.Memory, tensor: Tensor): number | undefined {
+    this.#engine.alive();
     return memory === this.#engine.wasm.memory ? tensorOf('addressIn', 'tensor', tensor).pointer : undefined;
   }
 
