@@ -3,7 +3,8 @@
     python train_tower.py --out ../runs/tower --drawings ../runs/drawings --minutes 60
 
 A picture gives 256 labelled patches, where a question gives one word: so the tower learns the names of the drawings
-many times sooner than by answers alone. Patches that two things share are not asked. The log has, every
+many times sooner than by answers alone. Patches that two things share are not asked. Until CROWDED of the run most pictures
+are full (nine items), which have twice the labelled patches of the others; then they are as `--stage seeing` has them. The log has, every
 LOG steps: step, training seconds, rate, loss, share of right patches (not ground); and every TEST steps that share on new
 pictures of training drawings, of held-out drawings and of the held-out hand.
 """
@@ -28,7 +29,9 @@ from patches import to_float
 from tower import Tower, TowerConfig
 from train import CLIP, learning_rate
 
-ROWS = {"cpu": 32, "cuda": 256}
+ROWS = {"cpu": 20, "cuda": 256}
+CROWDED, CROWDED_SHARE = 0.7, 0.8  # of the run; of its pictures until then
+COUNTS = (1, 2, 3, 4, 5, 6, 6)
 GROUND_WEIGHT = 0.1  # of a ground patch; three in four are
 LOG, TEST, TEST_PICTURES = 50, 500, 96
 SAVE_SECONDS = 120
@@ -48,9 +51,10 @@ class Labelled(nn.Module):
         return self.labels(self.tower(pictures))
 
 
-def draw(r: Random, library: Library, renderer: Renderer, rows: int, split: str = "training") -> tuple[Tensor, Tensor]:
-    """Pictures (B, S, S, 3) in -1..1 and labels (B, N)."""
-    made = [renderer.render_labelled(collage.draw_collage(r, library, r.choice((1, 2, 3, 4, 5, 6, 6)), split)) for _ in range(rows)]
+def draw(r: Random, library: Library, renderer: Renderer, rows: int, split: str = "training", crowded: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Pictures (B, S, S, 3) in -1..1 and labels (B, N); a share `crowded` of them has an item in every cell."""
+    counts = [collage.CELLS**2 if r.random() < crowded else r.choice(COUNTS) for _ in range(rows)]
+    made = [renderer.render_labelled(collage.draw_collage(r, library, n, split)) for n in counts]
     return to_float(np.stack([p for p, _ in made])), torch.from_numpy(np.stack([x for _, x in made])).reshape(rows, -1)
 
 
@@ -63,7 +67,7 @@ class Pictures:
 
     def __call__(self, step: int, progress: float) -> tuple[Tensor, Tensor]:
         self.open = self.open or (open_library(self.folder), Renderer(self.folder))
-        return draw(Random(f"tower/{self.seed}/{step}"), *self.open, self.rows)
+        return draw(Random(f"tower/{self.seed}/{step}"), *self.open, self.rows, crowded=CROWDED_SHARE if progress < CROWDED else 0.0)
 
 
 def patch_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
