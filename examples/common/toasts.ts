@@ -1,4 +1,4 @@
-/** Short messages at the edge of the window, read out by screen readers; errors stay until they are dismissed. */
+/** Short messages at the edge of the window, read out by screen readers. Errors stay until they are dismissed, or somebody goes on without them. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { define, Part } from './element.ts';
@@ -28,7 +28,18 @@ export function toast(
   // The same words again take the place of those that are there.
   const others = toasts.value.filter((one) => one.message !== message);
   toasts.value = [...others, { id, kind, message, action }].slice(-MOST);
-  if (kind === 'info') setTimeout(() => dismiss(id), SHOWN);
+  setTimeout(() => (kind === 'info' ? dismiss(id) : dismissWhenUsed(id)), SHOWN);
+}
+
+/** Ends an error, which nobody may have seen yet, at the next click or letter elsewhere: it must not cover what people go on with. */
+function dismissWhenUsed(id: number): void {
+  const used = new AbortController();
+  const use = (event: Event): void => {
+    if (event.target instanceof Element && event.target.closest('.toasts') !== null) return;
+    used.abort();
+    dismiss(id);
+  };
+  for (const kind of ['pointerdown', 'input']) addEventListener(kind, use, { capture: true, signal: used.signal });
 }
 
 function dismiss(id: number): void {

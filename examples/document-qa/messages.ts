@@ -208,6 +208,8 @@ const EN = {
   exported: 'Exported from Octavo Documents, {date}',
   exportNothing: 'Nothing has been asked yet.',
   more: 'More',
+  showAll: 'Show all',
+  showLess: 'Show less',
 
   shortcuts: 'Keyboard shortcuts',
   keyAsk: 'Go to the question',
@@ -434,6 +436,8 @@ const DE: Readonly<Record<Key, string>> = {
   exported: 'Aus Octavo Documents, {date}',
   exportNothing: 'Noch wurde nichts gefragt.',
   more: 'Mehr',
+  showAll: 'Alles zeigen',
+  showLess: 'Weniger zeigen',
 
   shortcuts: 'Tastaturkürzel',
   keyAsk: 'Zur Frage',

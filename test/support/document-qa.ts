@@ -201,7 +201,15 @@ export async function look(page: Page, name: string, picture?: string): Promise<
       await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
       // Pages are drawn anew when their size has rested.
       if (SHOTS !== undefined || kept) await page.waitForTimeout(600);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      // Neither the page nor what scrolls up and down in it may be wider than it is shown.
+      const wide = await page.evaluate(() =>
+        Math.max(
+          document.documentElement.scrollWidth - innerWidth,
+          ...[...document.querySelectorAll('dialog[open] *, .thread, .thread *, .sidebar, .sidebar *')].map((one) =>
+            getComputedStyle(one).overflowX === 'auto' ? one.scrollWidth - one.clientWidth : 0,
+          ),
+        ),
+      );
       if (wide > 0) problems.push(`${name} ${size}: ${wide} pixels too wide`);
       if (checked) problems.push(...(await axe(page)));
       if (SHOTS !== undefined) await page.screenshot({ path: `${SHOTS}/documents-${name}-${size}-${colorScheme}.png` });

@@ -76,6 +76,7 @@ export function exchangeView(
   return html`<li class="exchange" data-id=${id}>
     <article aria-labelledby="q-${id}">
       <h3 class="question" id="q-${id}">${question}</h3>
+      ${isLong(question) ? foldButton(`q-${id}`) : nothing}
       <div class="answer" aria-busy=${going === undefined && !waits ? 'false' : 'true'}>
         ${
           going !== undefined
@@ -92,6 +93,26 @@ export function exchangeView(
       </div>
     </article>
   </li>`;
+}
+
+/** Whether a question would fill a screen. */
+function isLong(question: string): boolean {
+  return question.length > 600 || question.split('\n', 10).length === 10;
+}
+
+/** Shows all of a long question, or its first lines. */
+function foldButton(question: string): TemplateResult {
+  return html`<button
+    class="button quiet small fold"
+    aria-expanded="false"
+    aria-controls=${question}
+    @click=${({ currentTarget }: Event) => {
+      const button = currentTarget as HTMLButtonElement;
+      button.ariaExpanded = button.ariaExpanded === 'true' ? 'false' : 'true';
+    }}
+  >
+    <span>${t('showAll')}</span><span>${t('showLess')}</span>
+  </button>`;
 }
 
 function phaseText({ phase, done, total }: Going): string {

@@ -62,6 +62,13 @@ test('a question that no context holds is refused with its size, and the next on
     /the question has \d+ tokens .*window of \d+; ask a shorter one/,
   );
   await look(page, 'overlong');
+  // It does not fill the screen, until somebody wants to see all of it.
+  const height = (): Promise<number> => page.locator('.question').evaluate((one) => one.clientHeight);
+  expect(await height()).toBeLessThan(200);
+  await page.click('.fold >> text=Show all');
+  expect(await height()).toBeGreaterThan(2000);
+  await page.click('.fold >> text=Show less');
+  expect(await height()).toBeLessThan(200);
   expect(await ask(page, 'What is the code of the north gate?')).toMatch(/^4711/);
   expect(complaints).toEqual([]);
   await page.close();
