@@ -30,7 +30,7 @@ class Frames:
     """Prompts as ids, in nano's chat frame."""
 
     def __init__(self, codec: Codec, placeholders: int):
-        self.codec = codec
+        self.codec, self.placeholders = codec, placeholders
         self.image = "<image>" * placeholders
 
     def user(self, text: str) -> list[int]:
@@ -93,7 +93,7 @@ class Questions:
     pictures: Tensor  # (R, N, C) for the MAR encoder, or (R, S, S, 3) in -1..1 for the tower
     answers: Tensor  # (A,) flat positions, in rows padded to the longest, whose next token is part of an answer
     targets: Tensor  # (A,)
-    unseen: Tensor | None = None  # (R, T): placeholders whose tokens are left out
+    kept: Tensor | None = None  # (R, K): tokens of the tower that have placeholders; None for the MAR encoder, where all have
 
 
 def objects_at(r: Random, progress: float) -> int:

@@ -108,8 +108,8 @@ def picture_loss(model: UniPic, batch: pb.Pictures, r: Random, schedule: Schedul
 
 
 def answer_loss(model: UniPic, batch: pb.Questions) -> tuple[Tensor, Tensor]:
-    """Cross entropy of the answers and the share of their tokens that are right. Pictures of tokens go by the MAR encoder, of pixels by the tower."""
-    hidden = model.see(batch.rows, batch.pictures) if batch.pictures.ndim == 3 else model.look(batch.rows, batch.pictures, batch.unseen)
+    """Cross entropy of the answers and the share of their tokens that are right. Pictures of pixels go by the tower, of tokens by the MAR encoder."""
+    hidden = model.see(batch.rows, batch.pictures) if batch.kept is None else model.look(batch.rows, batch.pictures, batch.kept)
     logits = model.lm.logits(hidden.reshape(-1, hidden.shape[-1])[batch.answers]).float()
     return F.cross_entropy(logits, batch.targets), (logits.argmax(-1) == batch.targets).float().mean()
 

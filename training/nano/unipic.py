@@ -244,6 +244,13 @@ class UniPic(nn.Module):
         """Hidden states (R, T, D) of prompts with the pictures (R, N, C) at their placeholders."""
         return self.lm.states(self.embed(prompts, self.visual(self.mar.encode(pictures)))[0])
 
-    def look(self, prompts: list[list[int]], pictures: Tensor, unseen: Tensor | None = None) -> Tensor:
-        """The same by the tower: pictures (R, S, S, 3) in -1..1, one placeholder a patch. `unseen` (R, T): tokens that are left out."""
-        return self.lm.states(self.embed(prompts, self.siglip2_proj(self.siglip2(pictures)).float())[0], unseen)
+    def look(self, prompts: list[list[int]], pictures: Tensor, kept: Tensor) -> Tensor:
+        """The same by the tower: pictures (R, S, S, 3) in -1..1, whose tokens `kept` (R, K), in ascending order, have K placeholders; those left out leave their positions empty."""
+        tokens = self.siglip2(pictures)
+        tokens = tokens.gather(1, kept[..., None].expand(-1, -1, tokens.shape[-1]))
+        x = self.embed(prompts, self.siglip2_proj(tokens).float())[0]
+        (rows, count), start = kept.shape, prompts[0].index(IMAGE_TOKEN)
+        positions = torch.arange(x.shape[1]).repeat(rows, 1)
+        positions[:, start : start + count] = start + kept
+        positions[:, start + count :] += self.siglip2.c.patches - count
+        return self.lm.states(x, positions)
