@@ -20,12 +20,14 @@ const PROMPTS = {
   exact: { instruction: 'Answer with the exact words of the text.' },
   full: { instruction: 'Answer with words from the text. Give names, numbers and units in full.' },
   example: { before: EXAMPLE },
+  // Before the text, so that fewer tokens are read once the question is known.
+  first: { front: 'Answer the question below the text with words from the text, as briefly as possible.' },
 };
 
 /** The model, asked in another way. */
 export function prompted(model, name) {
   if (!Object.hasOwn(PROMPTS, name)) throw new Error(`--prompt ${name}: take of ${Object.keys(PROMPTS).join(', ')}`);
-  const { instruction = INSTRUCTION, before = [] } = PROMPTS[name];
+  const { instruction = INSTRUCTION, before = [], front } = PROMPTS[name];
   return {
     name: model.name,
     parameters: model.parameters,
@@ -40,7 +42,11 @@ export function prompted(model, name) {
         promptStreaming(input, given) {
           if (!input.endsWith(INSTRUCTION))
             throw new Error('the prompt does not end with the instruction that is exchanged');
-          return session.promptStreaming(input.slice(0, -INSTRUCTION.length) + instruction, given);
+          const bare = input.slice(0, -INSTRUCTION.length);
+          return session.promptStreaming(
+            front === undefined ? bare + instruction : `${front}\n\n${bare.trimEnd()}`,
+            given,
+          );
         },
         attribute: (...given) => session.attribute(...given),
         destroy: () => session.destroy(),
