@@ -20,7 +20,14 @@ export type {
   OctavoFace,
   StoredFiles,
 } from './face/octavo.ts';
-export type { AskOptions, Citation, DocumentAnswer, DocumentAnswerStream, NearPassage } from './face/asking.ts';
+export type {
+  AskOptions,
+  Citation,
+  DocumentAnswer,
+  DocumentAnswerStream,
+  NearPassage,
+  PrepareOptions,
+} from './face/asking.ts';
 export type { OctavoDocument, OpenDocumentOptions } from './face/document.ts';
 export type { AskMode, AskProgress, Exchange, ReadReport } from './document/answer/ask.ts';
 export type { AddOptions, LibraryOptions, LibraryResult, OctavoLibrary } from './face/library.ts';

@@ -1,5 +1,5 @@
 /** A question to a document or a library, as the page asks it: a stream of text that can be awaited for the whole answer. */
-import type { AskSettings, DocumentAnswer as Answer } from '../document/answer/ask.ts';
+import type { Asked, AskSettings, DocumentAnswer as Answer } from '../document/answer/ask.ts';
 import type { Citation as Cited } from '../document/answer/cite.ts';
 import type { AnsweringModel } from '../document/answer/model.ts';
 import type { SearchResult } from '../document/options.ts';
@@ -13,6 +13,12 @@ import { AnswerStream, collect } from './stream.ts';
 export interface AskOptions extends AskSettings {
   /** Answers, in place of the model that the document was opened with. */
   readonly model?: AnsweringModel | undefined;
+}
+
+/** Options of `document.prepare` and `library.prepare`. */
+export interface PrepareOptions extends AskOptions {
+  /** A question that is being written, as far as it is there. It is read, too, so that its answer begins when it is asked. */
+  readonly question?: string | undefined;
 }
 
 /** A place of a document that supports a sentence of an answer. */
@@ -112,19 +118,21 @@ function answering(call: string, model: AnsweringModel | undefined): AnsweringMo
   );
 }
 
-/** `document.prepare`: a call without a question. */
+/** `document.prepare` and `library.prepare`. */
 export async function prepared(
-  options: AskOptions,
+  options: PrepareOptions,
   own: AnsweringModel | undefined,
   ended: AbortSignal,
-  body: (model: AnsweringModel, settings: AskSettings) => Promise<void>,
+  opened: () => Asked | Promise<Asked>,
 ): Promise<void> {
-  const problem = misfit('prepare', options, ASK);
+  const problem = misfit('prepare', options, PREPARE);
   if (problem !== undefined) return problem;
-  const { model = own, signal, ...settings } = options;
+  const { model = own, signal, question, ...settings } = options;
   const link = linkedSignal(signal, ended);
   try {
-    await body(answering('prepare', model), { ...settings, signal: link.signal });
+    const asked = await opened();
+    const { prepare } = await import('../document/answer/ask.ts');
+    await prepare(answering('prepare', model), asked, { ...settings, signal: link.signal }, question);
   } finally {
     link.unlink();
   }
@@ -141,3 +149,5 @@ const ASK: ShapeOf<Required<AskOptions>> = {
   onProgress: { is: 'function' },
   signal: { signal: true },
 };
+
+const PREPARE: ShapeOf<Required<PrepareOptions>> = { ...ASK, question: { is: 'string' } };

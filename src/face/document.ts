@@ -4,9 +4,17 @@ import type { DocumentEnvironment } from '../document/environment.ts';
 import { Searcher } from '../document/index/searcher.ts';
 import type { DocumentSource, OpenOptions, SearchOptions, SearchResult } from '../document/options.ts';
 import { readDocument, type ReadDocument } from '../document/read.ts';
+import { Ahead } from '../document/answer/ahead.ts';
 import type { Asked } from '../document/answer/ask.ts';
 import type { AnsweringModel } from '../document/answer/model.ts';
-import { askStream, prepared, publicAnswer, type DocumentAnswerStream, type AskOptions } from './asking.ts';
+import {
+  askStream,
+  prepared,
+  publicAnswer,
+  type AskOptions,
+  type DocumentAnswerStream,
+  type PrepareOptions,
+} from './asking.ts';
 import { rectanglesOf, type PlacedRectangle } from '../document/rectangles.ts';
 import { resultOf } from './search-result.ts';
 import { InputError } from '../errors.ts';
@@ -50,6 +58,7 @@ export class OctavoDocument {
   readonly #searcher: Searcher;
   readonly #model: AnsweringModel | undefined;
   readonly #closed = new AbortController();
+  readonly #ahead = new Ahead();
 
   /** @hidden Made by `openDocument`. */
   constructor(
@@ -115,15 +124,15 @@ export class OctavoDocument {
   }
 
   /**
-   * Reads beforehand what answers with these options begin with, so that the first question is answered sooner: the document, where it is read whole, from the disk
-   * where `keep` has kept it. Resolves when it is read; a question that comes earlier waits for it.
+   * Reads beforehand what answers with these options begin with, so that they come sooner; nothing is read by a model on a server. Resolves when it is read; a question
+   * that is asked earlier waits for what it needs.
+   *
+   * Without a `question` it is the document, where it is read whole, from the disk where `keep` has kept it: call it when the field for questions is focused. With one that
+   * is being written it is also the question: call it when the writing rests. It is read over the whole document at any time, over passages once it ends with a mark. What was
+   * read is held until it is asked, until another question takes its place, or until the document is closed.
    */
-  prepare(options: AskOptions = {}): Promise<void> {
-    return prepared(options, this.#model, this.#closed.signal, async (model, settings) => {
-      const asked = this.#asked();
-      const { prepare } = await import('../document/answer/ask.ts');
-      await prepare(model, asked, settings);
-    });
+  prepare(options: PrepareOptions = {}): Promise<void> {
+    return prepared(options, this.#model, this.#closed.signal, () => this.#asked());
   }
 
   /** Where a range of the text stands: one rectangle a line, in points from the upper left corner of the displayed page. */
@@ -134,6 +143,7 @@ export class OctavoDocument {
   /** Gives its memory back; what is under way ends. */
   close(): void {
     this.#closed.abort(new DOMException('the document was closed', 'AbortError'));
+    this.#ahead.close();
     this.#searcher.remove(this.hash);
   }
 
@@ -142,6 +152,7 @@ export class OctavoDocument {
     return {
       documents: [{ document: this.hash, content: this.#content }],
       passages: this.#searcher.size,
+      ahead: this.#ahead,
       find: (text, limit, signal) => this.#searcher.find(text, limit, signal),
       evidence: (text, found) => this.#searcher.evidence(text, found),
     };

@@ -1,4 +1,6 @@
 /** A library of documents, as the page sees it. */
+import { Ahead } from '../document/answer/ahead.ts';
+import type { Asked } from '../document/answer/ask.ts';
 import type { AnsweringModel } from '../document/answer/model.ts';
 import type { DocumentEnvironment } from '../document/environment.ts';
 import { DocumentLibrary, type LibraryProgress } from '../document/library/library.ts';
@@ -13,7 +15,14 @@ import type {
 } from '../document/options.ts';
 import { Searcher } from '../document/index/searcher.ts';
 import { InputError, StorageError } from '../errors.ts';
-import { askStream, publicAnswer, type AskOptions, type DocumentAnswerStream } from './asking.ts';
+import {
+  askStream,
+  prepared,
+  publicAnswer,
+  type AskOptions,
+  type DocumentAnswerStream,
+  type PrepareOptions,
+} from './asking.ts';
 import { misfit, misfitArgument, type Field, type ShapeOf } from './check.ts';
 import { OctavoDocument, SEARCH } from './document.ts';
 import { resultOf } from './search-result.ts';
@@ -64,6 +73,7 @@ export class OctavoLibrary {
   /** The name that it was opened by. */
   readonly name: string;
   readonly #library: DocumentLibrary;
+  readonly #ahead = new Ahead();
   readonly #model: AnsweringModel | undefined;
 
   /** @hidden Made by `openLibrary`. */
@@ -132,9 +142,14 @@ export class OctavoLibrary {
   ask(question: string, options: AskOptions = {}): DocumentAnswerStream {
     return askStream('ask', question, options, this.#model, this.#library.signal, async (model, settings, onText) => {
       const { ask } = await import('../document/answer/ask.ts');
-      const answer = await ask(model, await this.#library.asked(), question, settings, onText);
+      const answer = await ask(model, await this.#asked(), question, settings, onText);
       return publicAnswer(answer, this.#library.names);
     });
+  }
+
+  /** Reads a question of all documents while it is written; see `OctavoDocument.prepare`. */
+  prepare(options: PrepareOptions = {}): Promise<void> {
+    return prepared(options, this.#model, this.#library.signal, () => this.#asked());
   }
 
   /**
@@ -168,6 +183,11 @@ export class OctavoLibrary {
   /** Ends reading and gives the memory back; what is stored stays. */
   close(): void {
     this.#library.close();
+    this.#ahead.close();
+  }
+
+  async #asked(): Promise<Asked> {
+    return { ...(await this.#library.asked()), ahead: this.#ahead };
   }
 }
 

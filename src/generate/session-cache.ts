@@ -165,8 +165,15 @@ export class SessionCache {
         const span = questionSpan(tokenizer, prompt, content);
         if (span !== undefined) onDevice.planner?.asked?.(...span);
         // What is kept ends before a short question, whose pages would be closed with the last ones before it: other questions then go on from there.
-        if (closes && span !== undefined && ids.length - span[0] <= CLOSED_TOKENS)
-          mark = { at: span[0], reached: () => void (kept.beginning = onDevice.sequence.fork()) };
+        if (closes && span !== undefined && ids.length - span[0] <= CLOSED_TOKENS) {
+          const [at] = span;
+          const reached = (): void => {
+            kept.beginning = onDevice.sequence.fork();
+            kept.beginning.truncate(at);
+          };
+          if (cached >= at) reached();
+          else mark = { at, reached };
+        }
       }
       const asked = readContrast(settings.contrast);
       const contrast = asked && (await this.#contrast(prompt, asked, listener.signal));

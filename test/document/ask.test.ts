@@ -165,6 +165,42 @@ describe('nano about a PDF', () => {
     await expect(document.prepare()).rejects.toThrow(/closed/);
   });
 
+  test('a question that is read while it is written is not read again when it is asked', async () => {
+    const question = 'What is the call sign of the Aurora?';
+    const ahead = async (mode: 'whole' | 'passages', keep: boolean, ...drafts: readonly string[]) => {
+      const document = await openTest(textFile(`Papers of the ${mode}.\n\n${text}`, 'ahead.txt'), { model });
+      for (const draft of drafts) await document.prepare({ mode, keep, question: draft });
+      const { read, text: said } = await document.ask(question, { mode, keep });
+      document.close();
+      return [read.tokens - read.cached, said] as const;
+    };
+    for (const keep of [false, true]) {
+      expect(await ahead('whole', keep, 'What is the call', question)).toEqual([1, 'KX-417']);
+      // Of another question what both begin with; it differs in its last word.
+      expect((await ahead('whole', keep, 'What is the call sign of the Pelican?'))[0]).toBeLessThan(12);
+    }
+    expect(await ahead('passages', false, question)).toEqual([1, 'KX-417']);
+    // Other passages may be found for the rest of a question.
+    const [unread, said] = await ahead('passages', false, 'What is the call sign of the');
+    expect([unread > 20, said]).toEqual([true, 'KX-417']);
+  });
+
+  test('what is read ahead ends with the document, and gives way to what is asked', async () => {
+    const document = await openTest(textFile(`Papers of the ending.\n\n${text}`, 'ending.txt'), { model });
+    const question = 'What is the call sign of the Aurora?';
+    const reading = document.prepare({ mode: 'whole', question: 'Who is the captain of the Pelican?' });
+    const { text: said } = await document.ask(question, { mode: 'whole' });
+    await reading;
+    expect(said).toBe('KX-417');
+    const abort = new AbortController();
+    const given = document.prepare({ mode: 'whole', question, signal: abort.signal });
+    abort.abort();
+    await expect(given).rejects.toMatchObject({ name: 'AbortError' });
+    const last = document.prepare({ mode: 'whole', question: 'Who is Ida?' });
+    document.close();
+    await expect(last).rejects.toThrow(/closed/);
+  });
+
   test('what is not there is refused, without citations', async () => {
     const document = await openTest(demoPdf(), { model });
     const {

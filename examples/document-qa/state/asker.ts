@@ -123,6 +123,25 @@ export class Asker {
     });
   }
 
+  /**
+   * Called when the writing of a question rests: it is read as far as it is there, so that its answer begins when it is asked. What is read for another question ends, and what goes
+   * wrong goes wrong again with the question.
+   */
+  async draft(scope: string, question: string): Promise<void> {
+    const { model } = this.#models.state.value;
+    if (question === '' || model === undefined || this.#running || !settings.value.keep) return;
+    try {
+      const entry = scope === '' ? undefined : this.#shelf.entry(scope);
+      if (entry !== undefined && entry.state !== 'ready') return;
+      await this.#preparation?.ended;
+      const place = entry === undefined ? this.#shelf.library : await this.#shelf.document(entry.id);
+      if (!this.#running)
+        await place?.prepare({ model, ...reading(model), question, history: this.#history(scope, '') });
+    } catch {
+      // Told with the question.
+    }
+  }
+
   /** What is read for this question already is waited for; what is read for others ends. */
   async #prepared(id: string, scope: string, mode: AskMode | 'auto' | undefined, signal: AbortSignal): Promise<void> {
     const preparation = this.#preparation;

@@ -9,6 +9,8 @@ import { settings } from '../state/settings.ts';
 import type { Workspace } from '../state/workspace.ts';
 import { WorkspacePart } from './element.ts';
 
+/** Milliseconds without a key after which a question is read as far as it is there: one that ends with a mark, and one that may go on. */
+const RESTS = { done: 150, open: 700 };
 /** Characters: what is longer is a document, and is told so instead of being cut. */
 const LONGEST = 8000;
 
@@ -22,6 +24,7 @@ export const MODES = [
 class Composer extends WorkspacePart {
   /** Characters of the question beyond the longest, since it was last asked. */
   #surplus = 0;
+  #rest: ReturnType<typeof setTimeout> | undefined;
 
   protected override shown({ shelf, scope, asker }: Workspace): readonly Pick<Observable<unknown>, 'subscribe'>[] {
     return [shelf.state, scope, asker.going, settings];
@@ -55,6 +58,7 @@ class Composer extends WorkspacePart {
           asker.prepare(scope.value);
           this.#fit();
           if (this.#surplus > 0) this.#measure();
+          this.#rests(scope.value);
         }}
       ></textarea>
       ${
@@ -114,9 +118,21 @@ class Composer extends WorkspacePart {
     const question = field?.value.trim() ?? '';
     this.#measure();
     if (field === null || question === '' || this.#surplus > 0) return;
+    clearTimeout(this.#rest);
     field.value = '';
     this.#fit();
     this.send('ask', question);
+  }
+
+  /** Has the question read when nothing is written for a while. */
+  #rests(scope: string): void {
+    clearTimeout(this.#rest);
+    const written = (): string => this.#field?.value.trim() ?? '';
+    const read = (): void => {
+      const question = written();
+      if (question.length <= LONGEST) void this.workspace.asker.draft(scope, question);
+    };
+    this.#rest = setTimeout(read, /[.?!]$/.test(written()) ? RESTS.done : RESTS.open);
   }
 
   #measure(): void {

@@ -16,6 +16,7 @@ import type { Found } from '../index/searcher.ts';
 import { roughTokens } from '../segment.ts';
 import { sentencesOf } from '../sentences.ts';
 import { absentProbability, isRefusal } from './absent.ts';
+import type { Ahead } from './ahead.ts';
 import { cite, nearerTheQuestion, type Citation } from './cite.ts';
 import { isShort, quoted, type Quoted } from './quote.ts';
 import { searchText } from './follow-up.ts';
@@ -112,6 +113,8 @@ export interface DocumentAnswer {
 export interface Asked {
   readonly documents: readonly { readonly document: string; readonly content: DocumentContent }[];
   readonly passages: number;
+  /** What was read of a question while it was written; undefined where questions are not read ahead. */
+  readonly ahead?: Ahead | undefined;
   find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]>;
   /** How much of the question stands in what was found for it. */
   evidence(question: string, found: readonly Found[]): Evidence;
@@ -150,28 +153,14 @@ export async function ask(
       'empty',
       'there is no text to ask about: the pages are pictures, or blank; open the document with `ocr` to have them read',
     );
-  const language = asked.documents[0]?.content.language ?? 'other';
-  const { history, room } = await conversation(model, question, settings, maxTokens);
-  const begun = performance.now();
-  const searched = searchText(
-    question,
-    (settings.history ?? []).map((one) => one.question),
-    language,
-  );
-  const found = await asked.find(searched, LOOKED_AT, signal);
-  const search = performance.now() - begun;
-  const mode = await chooseMode(model, asked, settings, room);
+  const chosen = await choose(model, asked, question, settings);
+  const { history, room, searched, found, search, mode, shown } = chosen;
   if (mode === 'windows')
     return askParts(model, asked, question, { ...settings, history }, room, { searched, found, search }, onText);
-  const shown = mode === 'whole' ? wholePack(asked) : await passagePack(model, asked, found, settings, room);
-  const answered = await answerFrom(
-    model,
-    shown,
-    question,
-    { ...settings, history, maxTokens },
-    onText,
-    mode === 'whole',
-  );
+  const answered = await answerFrom(model, shown, question, { ...settings, history, maxTokens }, onText, {
+    whole: mode === 'whole',
+    ahead: asked.ahead,
+  });
   onProgress?.({ phase: 'citing', done: 1, total: 1 });
   const pages = asked.documents.reduce((sum, { content }) => sum + content.pages.length, 0);
   return finished(asked, answered, {
@@ -194,14 +183,63 @@ export async function ask(
   });
 }
 
+/** What the model is shown for a question, and how that was found. */
+interface Chosen extends Searched {
+  readonly history: NonNullable<AskSettings['history']>;
+  /** Tokens of the window that are left for documents. */
+  readonly room: number;
+  readonly mode: AskMode;
+  /** Empty in the mode `windows`, which is shown one part after the other. */
+  readonly shown: Pack;
+}
+
+async function choose(model: AnsweringModel, asked: Asked, question: string, settings: AskSettings): Promise<Chosen> {
+  const { signal, maxTokens = DEFAULT_TOKENS } = settings;
+  const language = asked.documents[0]?.content.language ?? 'other';
+  const { history, room } = await conversation(model, question, settings, maxTokens);
+  const begun = performance.now();
+  const searched = searchText(
+    question,
+    (settings.history ?? []).map((one) => one.question),
+    language,
+  );
+  const found = await asked.find(searched, LOOKED_AT, signal);
+  const search = performance.now() - begun;
+  const mode = await chooseMode(model, asked, settings, room);
+  const shown =
+    mode === 'windows'
+      ? packOf([])
+      : mode === 'whole'
+        ? wholePack(asked)
+        : await passagePack(model, asked, found, settings, room);
+  return { history, room, searched, found, search, mode, shown };
+}
+
+/** A question that is complete, as far as can be seen. */
+const COMPLETE = /[.?!\u2026\u3002\uff1f\uff01\u061f\u037e]["'\u201d\u2019)]*\s*$/u;
+
 /**
- * Reads what questions with these settings begin with, so that the first of them is answered sooner: a document that is read whole, from the disk where it was kept.
- * Passages are known only when a question is asked.
+ * Reads what answers with these settings begin with, so that they come sooner. Without a question: a document that is read whole, from the disk where it was kept. With a
+ * question that is being written: also the question itself, and in the mode `passages` what was found for it, once it ends with a mark, since for the rest of it other
+ * passages may be found. A model on a server reads nothing ahead, which would cost twice.
  */
-export async function prepare(model: AnsweringModel, asked: Asked, settings: AskSettings): Promise<void> {
+export async function prepare(
+  model: AnsweringModel,
+  asked: Asked,
+  settings: AskSettings,
+  question: string | undefined,
+): Promise<void> {
   const { maxTokens = DEFAULT_TOKENS, signal, onProgress } = settings;
   signal?.throwIfAborted();
-  if (asked.passages === 0) return;
+  if (asked.passages === 0 || model.device?.kind === 'server') return;
+  const onPrefill = (done: number, total: number): void => onProgress?.({ phase: 'reading', done, total });
+  if (question !== undefined && question.trim() !== '') {
+    const { history, mode, shown } = await choose(model, asked, question, settings);
+    if (mode === 'windows' || (mode === 'passages' && !COMPLETE.test(question))) return;
+    const options = sessionOf({ ...settings, history }, mode === 'whole');
+    await asked.ahead?.read({ model, options, text: promptOf(model, shown.text, question), signal, onPrefill });
+    return;
+  }
   const { room } = await conversation(model, '', settings, maxTokens);
   if ((await chooseMode(model, asked, settings, room)) !== 'whole') return;
   const session = await model.createSession(sessionOf(settings, true));
@@ -209,7 +247,7 @@ export async function prepare(model: AnsweringModel, asked: Asked, settings: Ask
     const stream = session.promptStreaming(promptOf(model, wholePack(asked).text, ''), {
       signal,
       maxTokens: 1,
-      onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
+      onPrefill,
     });
     for await (const _ of stream);
     await stream.finished;
@@ -343,18 +381,17 @@ async function answerFrom(
   question: string,
   { signal, history = [], maxTokens = DEFAULT_TOKENS, keep = false, context, onProgress }: AskSettings,
   onText: ((piece: string) => void | Promise<void>) | undefined,
-  whole: boolean,
+  { whole, ahead }: { readonly whole: boolean; readonly ahead: Ahead | undefined },
 ): Promise<Answered> {
-  const session = await model.createSession(sessionOf({ signal, history, keep, context }, whole));
+  const options = sessionOf({ signal, history, keep, context }, whole);
+  const prompt = promptOf(model, pack.text, question);
+  const onPrefill = (done: number, total: number): void => onProgress?.({ phase: 'reading', done, total });
+  const session = await (ahead?.take({ model, options, text: prompt, signal, onPrefill }) ??
+    model.createSession(options));
   try {
     const shown = sentencesShown(pack);
     const language = languageOf(shown);
-    const stream = session.promptStreaming(promptOf(model, pack.text, question), {
-      signal,
-      maxTokens,
-      stop: NEXT_QUESTION,
-      onPrefill: (done, total) => onProgress?.({ phase: 'reading', done, total }),
-    });
+    const stream = session.promptStreaming(prompt, { signal, maxTokens, stop: NEXT_QUESTION, onPrefill });
     let said = '';
     // A short answer is held back, since it may be shown as a quote.
     let told = 0;
@@ -508,7 +545,7 @@ async function askParts(
       question,
       { ...rest, maxTokens: Math.min(64, maxTokens) },
       undefined,
-      false,
+      { whole: false, ahead: undefined },
     );
     prefill += answered.prefill;
     decode += answered.decode;
@@ -526,7 +563,10 @@ async function askParts(
   );
   let pack = unique.length > 0 ? packOf(unique) : await passagePack(model, asked, found, settings, room);
   while (pack.pieces.length > 1 && (await tokensOf(model, pack.text)) > room) pack = packOf(pack.pieces.slice(0, -1));
-  const answered = await answerFrom(model, pack, question, { ...settings, maxTokens }, onText, false);
+  const answered = await answerFrom(model, pack, question, { ...settings, maxTokens }, onText, {
+    whole: false,
+    ahead: undefined,
+  });
   const read = {
     passages: asked.passages,
     of: asked.passages,

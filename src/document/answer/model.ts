@@ -33,6 +33,8 @@ export interface AnsweringModel {
   readonly name: string;
   /** The number of its weights, where it is known. */
   readonly parameters?: number;
+  /** Where it runs: `server` for a model that is not on this device. */
+  readonly device?: { readonly kind: string };
   /** The most tokens of a context. */
   readonly contextWindow: number;
   /** The ids of a text, to count them. */

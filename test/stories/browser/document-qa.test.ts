@@ -190,6 +190,11 @@ describe('document QA in Chromium', () => {
     await page.click('.entry:has-text("harbour.txt")');
     expect(await ask(page, 'Which code opens the lighthouse?')).toMatch(/^7T20/);
     expect(await tokensRead(page)).toBeLessThan(64);
+    // The question itself is read when its writing rests, and nothing is left to read when it is asked.
+    await page.fill('doc-composer textarea', 'Who leads project Atlas?');
+    await page.waitForTimeout(1000);
+    expect(await ask(page, 'Who leads project Atlas?')).toMatch(/^Samuel/);
+    expect(await tokensRead(page)).toBe(1);
 
     // Removed, and gone.
     await page.hover('.entry-row:has-text("gates.txt")');
