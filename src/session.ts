@@ -154,6 +154,20 @@ export class Session {
     return this.#compute(listener.signal, () => this.#add(read, listener));
   }
 
+  /**
+   * Reads a prompt that may be asked, with what precedes its answer, and leaves the conversation as it is. The next prompt goes on from the token where the two
+   * differ; so what an aborted call has read is not lost.
+   */
+  prefill(input: PromptInput, listener: SessionListener = {}): Promise<void> {
+    const read = this.#read(input, true);
+    return this.#compute(listener.signal, async () => {
+      await this.#resolve(read.turns, listener.signal);
+      const manner = await this.#manner(this.#conversation, read.turns, this.#settings);
+      const { prompt, content } = this.#fit(this.#conversation, read, true, 1, manner, listener);
+      await this.#cache.fill(prompt, content, listener, false);
+    });
+  }
+
   /** Continues raw text or ids, without a chat template and independently of earlier calls. */
   complete(
     input: string | Int32Array,

@@ -70,7 +70,7 @@ export interface PromptOptions extends Omit<PromptSettings, 'grammar'>, MeasureO
 
 type SessionInput = EngineApi['append']['params'];
 
-/** Options of `append`. */
+/** Options of `append` and `prefill`. */
 export type AppendOptions = Pick<PromptOptions, 'signal' | 'onPrefill'>;
 
 /**
@@ -254,6 +254,22 @@ export class OctavoSession extends EventTarget {
     const { signal, onPrefill } = options;
     this.#usage = await this.#linked(signal, (linked, transfer) =>
       this.#on.caller.call('append', this.#withInput(input, transfer, linked), {
+        signal: linked,
+        transfer,
+        onEvent: (event) => this.#hear(event, onPrefill),
+      }),
+    );
+  }
+
+  /**
+   * Reads a prompt that may be asked, such as one that is being written, and leaves the conversation as it is: the next prompt goes on from the token where the two differ. A server reads nothing ahead. Throws as `prompt`.
+   */
+  async prefill(input: PromptInput, options: AppendOptions = {}): Promise<void> {
+    const problem = misfit('prefill', options, APPEND);
+    if (problem !== undefined) return problem;
+    const { signal, onPrefill } = options;
+    return this.#linked(signal, (linked, transfer) =>
+      this.#on.caller.call('prefill', this.#withInput(input, transfer, linked), {
         signal: linked,
         transfer,
         onEvent: (event) => this.#hear(event, onPrefill),

@@ -121,15 +121,15 @@ export class SessionCache {
     return this.#held?.epoch === this.#model.epoch ? this.#held.onDevice : undefined;
   }
 
-  /** Prefills a prompt, from where it differs from what the pages hold. */
-  async fill(prompt: Prompt, content: Content | undefined, listener: AnswerListener): Promise<void> {
+  /** Prefills a prompt, from where it differs from what the pages hold. `publish`: other sessions may begin with it. */
+  async fill(prompt: Prompt, content: Content | undefined, listener: AnswerListener, publish = true): Promise<void> {
     const onDevice = await this.#onDevice(prompt, listener);
     await this.#using(onDevice, prompt.ids.length, async () => {
       const cached = await this.#take(onDevice, prompt, content, true, listener.signal);
       await this.#guard(onDevice, () =>
         prefill(onDevice, { ...prompt, cached, chunk: this.#model.chunk, ...listener }),
       );
-      this.#publish(onDevice, prompt);
+      if (publish) this.#publish(onDevice, prompt);
     });
   }
 

@@ -80,6 +80,8 @@ export function serveRemote(endpoint: Endpoint, server: Server, info: ModelInfo)
       await session(id).append(input, signal);
       return session(id).usage;
     },
+    // What a server reads, it answers.
+    prefill: async () => undefined,
     measure: counts,
     attribute: onDeviceOnly('ask', 'citations need the attention of the model, which servers do not tell'),
     complete: async ({ input, settings }, context) => {

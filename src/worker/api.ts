@@ -349,6 +349,8 @@ export interface EngineApi {
   >;
   /** Resolves with the number of tokens in the context. */
   readonly append: Call<OfSession & { readonly input: PromptInput }, number, PromptEvent, never>;
+  /** Reads a prompt that may be asked. */
+  readonly prefill: Call<OfSession & { readonly input: PromptInput }, void, PromptEvent, never>;
   /** Resolves with the number of tokens that `input` would add. */
   readonly measure: Call<
     OfSession & {

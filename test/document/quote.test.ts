@@ -144,6 +144,7 @@ describe('document.ask', () => {
             },
           };
         },
+        prefill: () => Promise.resolve(),
         attribute: refuses,
         destroy: () => undefined,
       }),

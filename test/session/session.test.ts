@@ -207,6 +207,24 @@ describe('a conversation', () => {
     expect(session.usage).toBe(tokens.prompt + tokens.generated);
   });
 
+  test('a prompt that was read ahead is answered as any other, and leaves nothing in the conversation', async () => {
+    const question = 'What is in a name? '.repeat(8);
+    const never = begin();
+    const expected = await ask(never, question);
+    const session = begin();
+    await session.prefill(`${question}A rose`);
+    expect(session.usage).toBe(0);
+    const other = await session.prompt('What is in a name?');
+    expect(other.tokens.cached).toBeGreaterThan(20);
+    const again = begin();
+    await again.prefill(question.slice(0, 40));
+    await again.prefill(question);
+    const { text, tokens } = await again.prompt(question);
+    expect([text, tokens.prompt - tokens.cached]).toEqual([expected, 1]);
+    expect(await ask(again, 'And?')).toBe(await ask(never, 'And?'));
+    await expect(session.prefill('x'.repeat(600))).rejects.toMatchObject({ code: 'too-long' });
+  });
+
   test('a clone goes its own way and shares pages until then', async () => {
     const text = 'What is in a name? '.repeat(8);
     const session = begin();

@@ -1,6 +1,6 @@
 /**
- * A prompt that is read before it is asked, in a session that answers it afterwards. An aborted prompt leaves a session as it was, but for the pages that it has read;
- * so the next prompt goes on where the two differ, token by token, where sessions that share a beginning share whole pages only.
+ * A prompt that is read before it is asked, in a session that answers it afterwards: it goes on from the token where the two differ, where sessions that share a
+ * beginning share whole pages only.
  */
 import type { AnsweringModel, AnsweringSession } from './model.ts';
 
@@ -20,7 +20,7 @@ interface Reading {
   readonly prompt: AheadPrompt;
   readonly abort: AbortController;
   /** Who is told how far it has come: whoever waits for it. */
-  tell: AheadPrompt['onPrefill'];
+  readonly tell: { call: AheadPrompt['onPrefill'] };
   /** Resolves when it has ended in whatever way. */
   ended: Promise<void>;
 }
@@ -46,7 +46,12 @@ export class Ahead {
     prompt.signal?.throwIfAborted();
     if (this.#held !== undefined && samePrompt(this.#held.prompt, prompt)) return;
     const session = await this.#session(prompt);
-    const reading: Reading = { prompt, abort: new AbortController(), tell: prompt.onPrefill, ended: Promise.resolve() };
+    const reading: Reading = {
+      prompt,
+      abort: new AbortController(),
+      tell: { call: prompt.onPrefill },
+      ended: Promise.resolve(),
+    };
     const read = this.#read(session, reading);
     reading.ended = read.catch(() => undefined);
     this.#reading = reading;
@@ -82,7 +87,7 @@ export class Ahead {
       const { abort } = reading;
       const stop = (): void => abort.abort();
       if (samePrompt(reading.prompt, prompt)) {
-        reading.tell = prompt.onPrefill;
+        reading.tell.call = prompt.onPrefill;
         prompt.signal?.addEventListener('abort', stop, { once: true });
       } else stop();
       await reading.ended;
@@ -102,37 +107,20 @@ export class Ahead {
     return held.session;
   }
 
-  async #read(session: AnsweringSession, reading: Reading): Promise<void> {
-    const { prompt, abort } = reading;
-    const stop = (): void => abort.abort();
-    let whole = false;
-    const end = (): void => {
-      whole = true;
-      stop();
-    };
-    prompt.signal?.addEventListener('abort', stop, { once: true });
-    let kept = false;
+  async #read(session: AnsweringSession, { prompt, abort, tell }: Reading): Promise<void> {
+    const { text, signal } = prompt;
+    const stop = (): void => abort.abort(signal?.reason);
+    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted) stop();
+    let kept = true;
     try {
-      prompt.signal?.throwIfAborted();
-      const stream = session.promptStreaming(prompt.text, {
-        signal: abort.signal,
-        onPrefill: (done, total) => {
-          reading.tell?.(done, total);
-          if (done >= total) end();
-        },
-      });
-      try {
-        // Where there was nothing left to read, the answer has begun.
-        for await (const _ of stream) end();
-        await stream.finished;
-      } catch (error) {
-        if (!abort.signal.aborted) throw error;
-        // What was read until then serves the next prompt.
-        kept = true;
-      }
-      if (!whole) prompt.signal?.throwIfAborted();
+      await session.prefill(text, { signal: abort.signal, onPrefill: (done, total) => tell.call?.(done, total) });
+    } catch (error) {
+      // What was read before an abort serves the next prompt.
+      kept = abort.signal.aborted;
+      if (!kept || signal?.aborted) throw error;
     } finally {
-      prompt.signal?.removeEventListener('abort', stop);
+      signal?.removeEventListener('abort', stop);
       this.#free();
       if (kept && !this.#closed) this.#held = { prompt, session };
       else session.destroy();

@@ -18,6 +18,14 @@ export interface AnsweringSession {
     /** How the answer ended. */
     readonly finished: Promise<AnswerReport>;
   };
+  /** Reads a prompt that may be asked, as in `OctavoSession.prefill`. */
+  prefill(
+    input: string,
+    options: {
+      readonly signal?: AbortSignal | undefined;
+      readonly onPrefill?: ((done: number, total: number) => void) | undefined;
+    },
+  ): Promise<void>;
   /** What the last answer was drawn from, as in `OctavoSession.attribute`. */
   attribute(
     settings: AttributionSettings,

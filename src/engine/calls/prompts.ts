@@ -10,7 +10,7 @@ import { sessionListener, throttle } from './listener.ts';
 
 type PromptCalls = Pick<
   Handlers<EngineApi>,
-  'prompt' | 'giveResults' | 'append' | 'measure' | 'attribute' | 'complete' | 'score'
+  'prompt' | 'giveResults' | 'append' | 'prefill' | 'measure' | 'attribute' | 'complete' | 'score'
 >;
 
 export function promptCalls(models: HostedModels): PromptCalls {
@@ -32,6 +32,8 @@ export function promptCalls(models: HostedModels): PromptCalls {
       await session.append(input, sessionListener(context));
       return session.usage;
     },
+    prefill: ({ session, input, ...of }, context) =>
+      models.get(of).session(session).prefill(input, sessionListener(context)),
     measure: ({ session, input, settings, ...of }, { signal }) =>
       models.get(of).session(session).measure(input, settings, signal),
     attribute: async ({ session, settings, ...of }, context) => {
