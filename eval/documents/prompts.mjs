@@ -20,14 +20,12 @@ const PROMPTS = {
   exact: { instruction: 'Answer with the exact words of the text.' },
   full: { instruction: 'Answer with words from the text. Give names, numbers and units in full.' },
   example: { before: EXAMPLE },
-  // Before the text, so that fewer tokens are read once the question is known.
-  first: { front: 'Answer the question below the text with words from the text, as briefly as possible.' },
 };
 
 /** The model, asked in another way. */
 export function prompted(model, name) {
   if (!Object.hasOwn(PROMPTS, name)) throw new Error(`--prompt ${name}: take of ${Object.keys(PROMPTS).join(', ')}`);
-  const { instruction = INSTRUCTION, before = [], front } = PROMPTS[name];
+  const { instruction = INSTRUCTION, before = [] } = PROMPTS[name];
   return {
     name: model.name,
     parameters: model.parameters,
@@ -42,11 +40,7 @@ export function prompted(model, name) {
         promptStreaming(input, given) {
           if (!input.endsWith(INSTRUCTION))
             throw new Error('the prompt does not end with the instruction that is exchanged');
-          const bare = input.slice(0, -INSTRUCTION.length);
-          return session.promptStreaming(
-            front === undefined ? bare + instruction : `${front}\n\n${bare.trimEnd()}`,
-            given,
-          );
+          return session.promptStreaming(input.slice(0, -INSTRUCTION.length) + instruction, given);
         },
         attribute: (...given) => session.attribute(...given),
         destroy: () => session.destroy(),
