@@ -175,10 +175,10 @@ export async function answer(request: AnswerRequest, listener: AnswerListener): 
     const time = { prefill: prefilled - begun, decode: performance.now() - prefilled };
     return answered({ partial: true, ids: drawn, finishReason: 'length', ...cost(time) });
   }
-  // The id that ended the answer may match a stop string. The bytes of an incomplete character are not part of the
-  // text.
-  if (done.end !== undefined) stop.push(control(done.end), false);
   await tell(divider?.end() ?? []);
+  // The id that ended the answer may end a stop string; if it does not, what was held back for one is text. The bytes of
+  // an incomplete character are not part of the text.
+  if (done.end !== undefined) await show(stop.push(control(done.end), false));
   await show(stop.flush());
   const called = (divider?.calls.length ?? 0) > 0 && done.reason === 'stop';
   return answered({

@@ -60,6 +60,14 @@ async function parts(session: OctavoSession, options: PromptOptions = {}): Promi
   return out;
 }
 
+test('what is held back as the beginning of a stop string is shown when the answer ends without it', async () => {
+  const session = await begin({ Q: ['It is 17', ' deg', 'rees.'] }, []);
+  // The name of the token that ends the answer is the end of a stop string here, or of none.
+  expect(await session.prompt('Hot?', { stop: 'rees.!' })).toBe('It is 17 degrees.');
+  expect(await session.prompt('Hot?', { stop: ['rees.!', '<|im_end|>'] })).toBe('It is 17 degrees.');
+  expect(await session.prompt('Hot?', { stop: 'rees.<|im_end|>' })).toBe('It is 17 deg');
+});
+
 describe('tools that the page runs', () => {
   test('a call is executed, and the answer goes on with its result', async () => {
     const asked: unknown[] = [];
