@@ -241,6 +241,11 @@ test('a document that was being read when its tab was closed is read on from the
   expect(await keptPages(id)).toBe(0);
 });
 
+async function expectNothingOf(id: string): Promise<void> {
+  for (const kind of ['content', 'pages', 'bytes', 'library', 'vectors'])
+    expect([kind, await new FolderRecords(folder).count([kind, 'papers', id])]).toEqual([kind, 0]);
+}
+
 test('a document that is removed while it is read leaves nothing', async () => {
   let library: OctavoLibrary | undefined = undefined;
   library = await open({ onProgress: ({ done, id }) => done === 3 && void library?.remove(id) });
@@ -249,8 +254,27 @@ test('a document that is removed while it is read leaves nothing', async () => {
   await library.add(garden());
   await library.settled();
   expect((await library.list()).map(({ name }) => name)).toEqual(['garden.txt']);
-  for (const kind of ['content', 'pages', 'bytes', 'library'])
-    expect([kind, await new FolderRecords(folder).count([kind, 'papers', id])]).toEqual([kind, 0]);
+  await expectNothingOf(id);
+});
+
+test.each(['here', 'in another tab'])('so does one that is removed %s while it is embedded', async (where) => {
+  const other = await open({}, 'papers');
+  const embedder = counting();
+  let removed: Promise<boolean> | undefined;
+  const library: OctavoLibrary = await open({
+    embedder: {
+      ...embedder,
+      embed: async (texts, options) => {
+        if (texts.some((text) => text.includes('cranes')))
+          await (removed ??= (where === 'here' ? library : other).remove(id));
+        return embedder.embed(texts, options);
+      },
+    },
+  });
+  const { id } = await library.add(harbour());
+  await library.settled();
+  expect(await removed).toBe(true);
+  await expectNothingOf(id);
 });
 
 describe('text in pictures', () => {
@@ -367,16 +391,18 @@ describe('text in pictures', () => {
   });
 });
 
-/** A disk that is full, or not. */
+/** A disk that is full, has no room for one kind of records, or neither. */
 class Disk extends FolderRecords {
-  full = false;
+  full: boolean | string = false;
   override async change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
-    if (this.full) throw new StorageError('quota', 'full');
+    if (this.full === true) throw new StorageError('quota', 'full');
     return super.change(key, decide);
   }
   override async put(...entries: readonly Entry[]): Promise<void> {
-    if (this.full) throw new StorageError('quota', 'full');
-    return super.put(...entries);
+    for (const entry of entries) {
+      if (this.full === true || this.full === entry.key[0]) throw new StorageError('quota', 'full');
+      await super.put(entry);
+    }
   }
 }
 
@@ -388,6 +414,10 @@ test('without room nothing is added, and what could not be kept is read as soon 
   disk.full = true;
   await expect(library.add(garden())).rejects.toMatchObject({ name: 'StorageError', code: 'quota' });
   expect(await library.list()).toEqual([]);
+  // Room for the file, and none for what says that it is there.
+  disk.full = 'library';
+  await expect(library.add(garden())).rejects.toMatchObject({ name: 'StorageError', code: 'quota' });
+  expect(await disk.count(['bytes'])).toBe(0);
   disk.full = false;
   const pages = SHIPS.map((name) => ({ texts: column(60, 700, [`${name} carried salt.`]) }));
   const { id } = await library.add(pdf({ pages }), { name: 'ships.pdf' });

@@ -105,6 +105,8 @@ export class Searcher {
       for (const [id, held] of missing.slice(at, at + BATCH)) {
         const text = embeddedText(held);
         const before = await known?.(text);
+        // What was removed meanwhile needs no vector.
+        if (!this.#held.has(id)) continue;
         if (before === undefined) fresh.push([id, text]);
         else this.#vectors.set(id, before);
       }

@@ -406,7 +406,9 @@ export class DocumentLibrary {
         },
         keep: async (made) => {
           for (const [text, vector] of made) own.set(keyOf(text), vector);
-          if (++batches % KEPT_EVERY === 0) await this.#shelf.keepVectors(id, fingerprint, own);
+          if (++batches % KEPT_EVERY > 0) return;
+          // Removed in another tab.
+          if ((await this.#shelf.keepVectors(id, fingerprint, own)) === undefined) this.#forget(id);
         },
         onProgress: async (done, total) => {
           const seconds = (performance.now() - begun) / 1000;

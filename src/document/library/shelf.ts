@@ -90,11 +90,19 @@ export class LibraryShelf {
     return isEntry(found) ? found : undefined;
   }
 
-  /** A new document: its file, then its entry. */
+  /** A new document: its file, then its entry. Where there is no room for both, nothing stays. */
   async add(entry: LibraryEntry, bytes: Uint8Array): Promise<void> {
     const value = (await this.#records.blobs()) ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes;
-    await this.#records.put({ key: ['bytes', this.#name, entry.id], value });
-    await this.#records.put({ key: ['library', this.#name, entry.id], value: entry });
+    const key = ['library', this.#name, entry.id];
+    const file = ['bytes', this.#name, entry.id];
+    try {
+      await this.#records.put({ key: file, value }, { key, value: entry });
+    } catch (error) {
+      await this.#records
+        .change(key, (there) => (there === undefined ? { remove: [file] } : {}))
+        .catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Changes an entry that is still there, and resolves with what it was. */
@@ -158,8 +166,10 @@ export class LibraryShelf {
     return Object.prototype.toString.call(found) === '[object Map]' ? (found as StoredVectors) : new Map();
   }
 
-  async keepVectors(id: string, embedder: string, vectors: StoredVectors): Promise<void> {
-    await this.#records.put({ key: ['vectors', this.#name, id, embedder], value: new Map(vectors) });
+  /** Nothing is kept of a document that was removed meanwhile. Resolves with its entry, undefined where there is none. */
+  keepVectors(id: string, embedder: string, vectors: StoredVectors): Promise<LibraryEntry | undefined> {
+    const value = new Map(vectors);
+    return this.update(id, {}, () => ({ put: [{ key: ['vectors', this.#name, id, embedder], value }] }));
   }
 
   /** Runs `body` while no other tab or process reads documents of this library. */
