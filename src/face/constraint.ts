@@ -19,6 +19,16 @@ export function withGrammar<T extends Constrainable>(
   return given === undefined ? rest : { ...rest, grammar: grammarOf(given) };
 }
 
+/** As `misfit`: undefined, or a promise that rejects for a schema that is no JSON, for calls that throw nothing themselves. */
+export function misfitSchema({ responseConstraint }: Constrainable): Promise<never> | undefined {
+  try {
+    withGrammar({ responseConstraint });
+    return undefined;
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
+}
+
 function grammarOf(given: ResponseConstraint): Grammar {
   // Expressions of other realms are no instances of this one's class.
   if (Object.prototype.toString.call(given) === '[object RegExp]') {

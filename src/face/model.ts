@@ -23,7 +23,7 @@ import type { ImageInput } from '../vision/read.ts';
 import type { Caller } from '../worker/caller.ts';
 import { unpackError } from '../worker/protocol.ts';
 import { misfit, misfitArgument } from './check.ts';
-import { withGrammar, type Constrainable } from './constraint.ts';
+import { misfitSchema, withGrammar, type Constrainable } from './constraint.ts';
 import { DownloadMonitor } from './monitor.ts';
 import { COMPLETE, EDIT, IDS, PAINT, RECOVER, RESUME, SCORE, SCORED, SESSION, TEXT_OR_IDS, TOKENS } from './options.ts';
 import { edit, paint, several, type EditOptions, type OnModel, type PaintOptions } from './painting.ts';
@@ -222,7 +222,10 @@ export class OctavoModel {
 
   /** As `complete`, as a stream of text. Errors reject the reader and `finished`. */
   completeStreaming(input: string | Int32Array, options: CompletionOptions = {}): TextStream<AnswerReport> {
-    const problem = misfitArgument('complete', 'input', input, TEXT_OR_IDS) ?? misfit('complete', options, COMPLETE);
+    const problem =
+      misfitArgument('complete', 'input', input, TEXT_OR_IDS) ??
+      misfit('complete', options, COMPLETE) ??
+      misfitSchema(options);
     const { signal, onPrefill, onToken, ...rest } = problem === undefined ? options : {};
     const params = problem ?? { ...this.#of, input, settings: withGrammar(rest) };
     const logprobs: TokenLogProb[] = [];

@@ -17,7 +17,7 @@ import { cannotSee } from '../see/images.ts';
 import type { AnswerInfo, CallsEvent, EngineApi, PromptEvent, SessionInfo } from '../worker/api.ts';
 import { misfit } from './check.ts';
 import type { MonitorCallback } from './monitor.ts';
-import { withGrammar, type Constrainable } from './constraint.ts';
+import { misfitSchema, withGrammar, type Constrainable } from './constraint.ts';
 import { ABORTABLE, APPEND, ATTRIBUTE, MEASURE, PROMPT, SAVE } from './options.ts';
 import type { OnModel } from './painting.ts';
 import { withPixels, type PictureInput } from './pictures.ts';
@@ -200,7 +200,7 @@ export class OctavoSession extends EventTarget {
     options: PromptOptions,
     pick: (part: AnswerPart) => Item | undefined,
   ): AnswerStream<Item, AnswerReport> {
-    const problem = misfit('prompt', options, PROMPT);
+    const problem = misfit('prompt', options, PROMPT) ?? misfitSchema(options);
     const { signal, onPrefill, onToken, tools, ...rest } = problem === undefined ? options : {};
     const settings = { ...withGrammar(rest), ...toolSettings(tools) };
     const usable = tools ?? this.#tools;

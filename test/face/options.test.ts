@@ -143,6 +143,16 @@ test('availability tells what no model here does', async () => {
   expect(await available({ expectedOutputs: [{ type: 'image' }] })).toBe('unavailable');
 });
 
+test('a stream with a schema that is no JSON fails like a call', async () => {
+  const schema: Record<string, unknown> = { type: 'object' };
+  schema['properties'] = schema;
+  const stream = session.promptStreaming('Hello', { responseConstraint: schema });
+  await expect(stream.finished).rejects.toMatchObject({ name: 'InputError', code: 'argument' });
+  await expect(stream.getReader().read()).rejects.toThrow('responseConstraint');
+  const raw = model.completeStreaming('Hello', { responseConstraint: schema });
+  await expect(raw.finished).rejects.toThrow('responseConstraint');
+});
+
 test('a stream with wrong options fails like a call', async () => {
   const stream = session.promptStreaming('Hello', { maxtokens: 2 } as object);
   await expect(stream.finished).rejects.toThrow('did you mean maxTokens?');
