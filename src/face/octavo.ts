@@ -135,11 +135,11 @@ export interface OctavoFace {
   readonly sessions: SavedSessions;
 }
 
-/** Opens a port on which `own` answers the engine's requests. Apps that give no `fetch` do not download this code. */
-async function lend(own: typeof fetch): Promise<MessagePort> {
+/** Opens a port on which `own` answers the engine's requests as long as there is an engine. Apps that give no `fetch` do not download this code. */
+async function lend(own: typeof fetch, caller: Caller): Promise<MessagePort> {
   const { lendFetch } = await import('../worker/lent-fetch.ts');
   const { port1, port2 } = new MessageChannel();
-  lendFetch(own, port1);
+  caller.atEnd(lendFetch(own, port1));
   return port2;
 }
 
@@ -184,7 +184,7 @@ async function loadHere(
   const caller = new Caller(await platform.startEngine());
   loading.set(name, (loading.get(name) ?? 0) + 1);
   try {
-    const port = own && (await lend(own));
+    const port = own && (await lend(own, caller));
     const onEvent = (progress: LoadProgress): unknown => {
       download?.report(progress);
       return onProgress?.(progress);

@@ -45,6 +45,7 @@ export class Caller<Api extends Calls<Api> = EngineApi> {
   readonly #pending = new Map<number, Pending>();
   /** Calls that were aborted and not answered yet, with the callbacks that take their results. */
   readonly #late = new Map<number, (value: unknown) => void>();
+  readonly #ends: (() => void)[] = [];
   #next = 1;
   #failed: Error | undefined;
 
@@ -76,11 +77,18 @@ export class Caller<Api extends Calls<Api> = EngineApi> {
     return { result, take: () => this.#post({ kind: 'credit', id, count: 1 }) };
   }
 
+  /** Calls `end` when the engine is gone, at once where it is. */
+  atEnd(end: () => void): void {
+    if (this.#failed === undefined) this.#ends.push(end);
+    else end();
+  }
+
   /** Rejects everything pending and all later calls. */
   fail(error: Error): void {
     this.#failed ??= error;
     for (const pending of [...this.#pending.values()]) pending.reject(this.#failed);
     this.#late.clear();
+    for (const end of this.#ends.splice(0)) end();
   }
 
   close(reason: Error = new DeviceError('lost', 'the engine was shut down; load the model again')): void {

@@ -31,9 +31,11 @@ interface FetchApi {
 /** Statuses whose responses have no body; for them `Response` refuses one. */
 const WITHOUT_BODY: readonly number[] = [204, 205, 304];
 
-/** The page's end: answers requests on `port` with `own` until the port closes. */
-export function lendFetch(own: typeof fetch, port: MessagePort): void {
-  respond<FetchApi>(portEndpoint(port), {
+/**
+ * The page's end: answers requests on `port` with `own`, until the function that is returned ends them: an engine that is gone cancels none.
+ */
+export function lendFetch(own: typeof fetch, port: MessagePort): () => void {
+  const cancel = respond<FetchApi>(portEndpoint(port), {
     fetch: async ({ url, headers, credentials, cache, redirect }, call) => {
       const response = await own(url, {
         headers: { ...headers },
@@ -45,8 +47,8 @@ export function lendFetch(own: typeof fetch, port: MessagePort): void {
       call.event({ status: response.status, statusText: response.statusText, headers: [...response.headers] });
       const reader = response.body?.getReader();
       if (reader === undefined) return;
-      const cancel = (): void => void reader.cancel().catch(() => undefined);
-      call.signal.addEventListener('abort', cancel);
+      const stop = (): void => void reader.cancel().catch(() => undefined);
+      call.signal.addEventListener('abort', stop);
       try {
         for (;;) {
           const { done, value } = await reader.read();
@@ -54,10 +56,14 @@ export function lendFetch(own: typeof fetch, port: MessagePort): void {
           await call.item(value);
         }
       } finally {
-        cancel();
+        stop();
       }
     },
   });
+  return () => {
+    cancel(() => true);
+    port.close();
+  };
 }
 
 /**

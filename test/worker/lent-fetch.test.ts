@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { borrowFetch, lendFetch } from '../../src/worker/lent-fetch.ts';
 import { FileServer } from '../load/server.ts';
-import { testFace } from '../support/engine.ts';
+import { createFace } from '../../src/face/octavo.ts';
+import type { Endpoint } from '../../src/worker/protocol.ts';
+import { testFace, testPlace } from '../support/engine.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
 const server = new FileServer();
@@ -66,6 +68,48 @@ describe('Octavo.load with a fetch of its own', () => {
     await expect(loading).rejects.toBe(reason);
     while (heard?.aborted !== true) await new Promise((resolve) => setTimeout(resolve, 5));
   });
+});
+
+test('an engine that is gone leaves no request of the page open', async () => {
+  const ended: string[] = [];
+  const opened = new Set<string>();
+  const own: typeof fetch = async (input, init) => {
+    opened.add(String(input));
+    if (String(input).endsWith('waits'))
+      return new Promise((_, reject) =>
+        init?.signal?.addEventListener('abort', () => {
+          ended.push('waits');
+          reject(new Error('aborted'));
+        }),
+      );
+    // Takes no notice of the signal, and sends more than the engine takes.
+    return new Response(
+      new ReadableStream({
+        pull: (controller) => controller.enqueue(new Uint8Array(10)),
+        cancel: () => void ended.push('sends'),
+      }),
+    );
+  };
+  // An engine that makes its requests and is ended before it can cancel them, as a worker is.
+  const engine: Endpoint = {
+    post: (message) => {
+      const call = message as { kind: string; params: { fetch: MessagePort } };
+      if (call.kind !== 'call') return;
+      const get = borrowFetch(call.params.fetch);
+      void get('https://example.org/waits');
+      void get('https://example.org/sends');
+    },
+    listen: () => undefined,
+    close: () => undefined,
+  };
+  const controller = new AbortController();
+  const face = createFace({ ...testPlace(), startEngine: async () => engine });
+  const loading = face.load('https://example.org/m.gguf', { fetch: own, signal: controller.signal });
+  while (opened.size < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  controller.abort(new Error('enough'));
+  await expect(loading).rejects.toThrow('enough');
+  for (let turn = 0; ended.length < 2 && turn < 100; turn++) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(ended.sort()).toEqual(['sends', 'waits']);
 });
 
 describe('a response across the port', () => {
