@@ -20,6 +20,7 @@ import type { Exchange, PageTools } from './generate/rounds.ts';
 import {
   checkCount,
   DEFAULT_ROUNDS,
+  inPlaceOf,
   MOST_ROUNDS,
   type CompletionSettings,
   type PromptSettings,
@@ -92,7 +93,7 @@ export class Session {
    */
   prompt(input: PromptInput, settings: PromptSettings = {}, listener: SessionListener = {}): Promise<Answer> {
     const read = this.#read(input, true);
-    const merged = { ...this.#settings, ...settings };
+    const merged = inPlaceOf(this.#settings, settings);
     const rounds = checkCount('maxToolRounds', merged.maxToolRounds ?? DEFAULT_ROUNDS, MOST_ROUNDS);
     return this.#run(listener.signal, async () => {
       const ask = (
@@ -180,7 +181,7 @@ export class Session {
       const content = typeof input === 'string' ? [input] : undefined;
       const prompt =
         typeof input === 'string' ? encodeContext(this.#model, [input], settings.special) : { ids: input, spans: [] };
-      const result = await this.#cache.answer(prompt, content, { ...this.#settings, ...settings }, limited, false);
+      const result = await this.#cache.answer(prompt, content, inPlaceOf(this.#settings, settings), limited, false);
       this.#transcript = this.#cache.transcript;
       return result;
     });

@@ -5,7 +5,7 @@ import { embed } from '../embed/embed.ts';
 import { rerank } from '../embed/rerank.ts';
 import type { EmbedResult, EmbedSettings, RerankResult } from '../embed/options.ts';
 import { DeviceError, StorageError } from '../errors.ts';
-import { checkCount } from '../generate/options.ts';
+import { checkCount, given } from '../generate/options.ts';
 import { Gate, Queue } from '../generate/queue.ts';
 import type { ModelInput } from '../load/index.ts';
 import type { ModelFile } from '../load/model-file.ts';
@@ -150,7 +150,7 @@ export class EngineEncoder implements LoadedModel {
 
   async recover(request: DeviceRequest, listener: LoadListener): Promise<DeviceInfo> {
     const { platform, open, input, settings } = this.#parts;
-    const all = { ...settings, ...request };
+    const all = { ...settings, ...given(request) };
     const file = await openFile(platform, input, all, listener);
     try {
       const plan = file.fingerprint === this.#file ? await encoderOf(file) : undefined;

@@ -18,7 +18,7 @@ import { DeviceError, InputError, StorageError } from '../errors.ts';
 import type { Constrained, SessionModel } from '../generate/session-cache.ts';
 import { prefillChunk } from '../generate/prefill.ts';
 import type { DeviceSequence } from '../generate/device-sequence.ts';
-import { checkCount } from '../generate/options.ts';
+import { checkCount, given } from '../generate/options.ts';
 import { cannotPaint } from '../models/paint-model.ts';
 import { cannotSee, type ImageProcessor } from '../see/images.ts';
 import type { KeptTokens, KeptTokensSettings } from '../see/kept-cells.ts';
@@ -368,7 +368,7 @@ export class EngineModel implements SessionModel, LoadedModel {
    * their next use.
    */
   async recover(request: DeviceRequest = {}, listener: LoadListener = {}): Promise<DeviceInfo> {
-    const settings = { ...this.#settings, ...request };
+    const settings = { ...this.#settings, ...given(request) };
     const file = await openFile(this.#platform, this.#input, settings, listener);
     try {
       if (file.fingerprint !== this.#file) {

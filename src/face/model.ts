@@ -302,7 +302,7 @@ export class OctavoModel {
 
   /** `Octavo.openDocument`, with this model to answer `document.ask`. */
   openDocument(source: DocumentSource, options: OpenDocumentOptions = {}): Promise<OctavoDocument> {
-    return this.#openDocument(source, { model: this, ...options });
+    return this.#openDocument(source, { ...options, model: options.model ?? this });
   }
 
   /** What the model holds in memory at this moment, by purpose. */

@@ -7,7 +7,7 @@ import type { AnsweredCall, ToolChoice, ToolSettings } from '../chat/tools.ts';
 import type { ContrastOptions } from './contrast.ts';
 import type { DraftCounts } from './drafts.ts';
 import type { ImageOptions } from '../models/vision/vision-model.ts';
-import type { SamplingOptions } from './sampling.ts';
+import { SAMPLING_MODES, type SamplingOptions } from './sampling.ts';
 
 /** How answers are written and reported. */
 export interface AnswerOptions {
@@ -81,6 +81,24 @@ export interface PromptSettings extends SamplingOptions, AnswerOptions, ChatOpti
   readonly grammar?: Grammar | undefined;
   /** Leaves the words about the grammar out of the prompt: whoever asks has told the model what to write. */
   readonly omitResponseConstraintInput?: boolean | undefined;
+}
+
+/** Without members that are undefined, which are left out like those that are not there. */
+export function given<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+/**
+ * The settings of a prompt in place of those of its session. What is undefined is as in the session; a prompt that says how varied its answer is in
+ * one way (`samplingMode`, or `temperature` and `topK`) replaces the other way.
+ */
+export function inPlaceOf(session: PromptSettings, prompt: PromptSettings): PromptSettings {
+  const named = given(prompt);
+  const { samplingMode: mode, temperature, topK, ...rest } = session;
+  if (named.samplingMode !== undefined) return { ...rest, ...named };
+  if (mode !== undefined && (named.temperature !== undefined || named.topK !== undefined))
+    return { ...rest, temperature: SAMPLING_MODES[mode], ...named };
+  return { ...session, ...named };
 }
 
 export interface CompletionSettings extends SamplingOptions, AnswerOptions {

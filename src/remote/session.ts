@@ -3,7 +3,7 @@ import type { PromptInput } from '../chat/messages.ts';
 import type { ToolResult } from '../chat/tools.ts';
 import { InputError } from '../errors.ts';
 import type { Answer } from '../generate/answer.ts';
-import { DEFAULT_ROUNDS, type PromptSettings, type SessionSettings } from '../generate/options.ts';
+import { DEFAULT_ROUNDS, inPlaceOf, type PromptSettings, type SessionSettings } from '../generate/options.ts';
 import { Queue } from '../generate/queue.ts';
 import type { Exchange } from '../generate/rounds.ts';
 import type { SessionListener } from '../session.ts';
@@ -46,7 +46,7 @@ export class RemoteSession {
 
   /** As that of a session on the device: after a failure or an abort the conversation is unchanged, unless it is to be kept. */
   prompt(input: PromptInput, settings: PromptSettings, listener: SessionListener): Promise<Answer> {
-    const merged = { ...this.#settings, ...settings };
+    const merged = inPlaceOf(this.#settings, settings);
     return this.#run(listener.signal, async () => {
       const asked = await wireMessages(input);
       const ask = (

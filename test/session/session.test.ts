@@ -349,6 +349,19 @@ describe('what cannot be', () => {
     broken.free();
   });
 
+  test('what a prompt leaves undefined is as in the session, and one way to say how varied it is replaces the other', async () => {
+    const short = await begin({ maxTokens: 3 }).prompt('Hello', { maxTokens: undefined });
+    expect(short.tokens.generated).toBe(3);
+    const likeliest = await ask(begin(), 'Hello');
+    const varied = begin({ temperature: 100, topK: 0, seed: 1 });
+    expect(await ask(varied, 'Hello', { samplingMode: 'most-predictable' })).toBe(likeliest);
+    const creative = { temperature: undefined, samplingMode: 'most-creative' } as const;
+    expect(await ask(begin(creative), 'Hello', { temperature: 0 })).toBe(likeliest);
+    // The mode's temperature stays where only the other half is named.
+    const sure = { temperature: undefined, samplingMode: 'most-predictable' } as const;
+    expect(await ask(begin(sure), 'Hello', { topK: 50 })).toBe(likeliest);
+  });
+
   test('wrong settings, by name', async () => {
     expect(() => begin({ temperature: -1 })).toThrow('temperature');
     await expect(Session.open(model, { context: { window: 10_000 } })).rejects.toThrow('context.window');

@@ -41,7 +41,9 @@ describe('Octavo.load with a fetch of its own', () => {
       expect(range).toMatch(/^bytes=/);
     }
     const before = asked.length;
-    await model.recover();
+    const { reason } = model.device;
+    await model.recover({ device: undefined, threads: undefined });
+    expect(model.device.reason).toBe(reason);
     expect(asked.length).toBeGreaterThan(before);
     await model.destroy();
   });
