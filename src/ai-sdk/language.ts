@@ -12,6 +12,7 @@ import type {
   LanguageModelV4StreamResult,
   LanguageModelV4Usage,
 } from '@ai-sdk/provider';
+import { linkedSignal } from '../face/signals.ts';
 import type { AnswerReport, Availability, Message, ModelInput } from '../public.ts';
 import { readCall } from './call.ts';
 import { keep, open, type ChatModel, type SessionDefaults } from './conversation.ts';
@@ -89,11 +90,15 @@ async function stream(
   defaults: SessionDefaults,
   options: LanguageModelV4CallOptions,
 ): Promise<LanguageModelV4StreamResult> {
+  const cancelled = new AbortController();
+  const link = linkedSignal(options.abortSignal, cancelled.signal);
   const parts = async function* (): AsyncGenerator<LanguageModelV4StreamPart, void> {
     try {
-      yield* answer(model, defaults, options);
+      yield* answer(model, defaults, { ...options, abortSignal: link.signal });
     } catch (error) {
       yield { type: 'error', error };
+    } finally {
+      link.unlink();
     }
   };
   const iterator = parts();
@@ -104,7 +109,11 @@ async function stream(
         if (done === true) controller.close();
         else controller.enqueue(value);
       },
-      cancel: async () => void (await iterator.return()),
+      cancel: async (reason) => {
+        // A part may be waited for, until a long prompt is read.
+        cancelled.abort(reason);
+        await iterator.return();
+      },
     }),
   };
 }

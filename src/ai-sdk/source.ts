@@ -47,6 +47,14 @@ export class ModelSource<Model extends Pick<OctavoModel, 'name'>> {
     return (await import('octavo')).Octavo.availability(given as ModelInput);
   }
 
+  /** A model that was lost with its device or its worker is loaded again by the next call. */
+  async #follow(model: OctavoModel): Promise<void> {
+    await model.lost;
+    this.#loading = undefined;
+    this.#loaded = false;
+    await model.destroy();
+  }
+
   async #begin(input: ModelInput): Promise<Model> {
     try {
       const { Octavo } = await import('octavo');
@@ -54,9 +62,11 @@ export class ModelSource<Model extends Pick<OctavoModel, 'name'>> {
         for (const listener of this.#listeners) listener(progress);
         return this.#load.onProgress?.(progress);
       };
-      const model: Pick<OctavoModel, 'name'> = await Octavo.load(input, { ...this.#load, onProgress });
+      const model = await Octavo.load(input, { ...this.#load, onProgress });
       this.#loaded = true;
-      return model as Model;
+      void this.#follow(model).catch(() => undefined);
+      const named: Pick<OctavoModel, 'name'> = model;
+      return named as Model;
     } catch (error) {
       this.#loading = undefined;
       throw error;

@@ -1,8 +1,10 @@
 /** The provider, driven by the AI SDK itself over a model in this process. */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { generateText, jsonSchema, Output, streamText } from 'ai';
 import { octavo, type ChatModel } from '../../src/ai-sdk/index.ts';
-import type { Message, OctavoModel, PromptInput, PromptOptions } from '../../src/public.ts';
+import { ModelSource } from '../../src/ai-sdk/source.ts';
+import type { AnswerPart, AnswerReport, Message, OctavoModel, PromptInput, PromptOptions } from '../../src/public.ts';
+import { AnswerStream } from '../../src/face/stream.ts';
 import { encodePng } from '../../src/vision/index.ts';
 import { onReference, testFace } from '../support/engine.ts';
 import { random } from '../support/random.ts';
@@ -325,4 +327,58 @@ describe('octavo/ai-sdk', () => {
     expect(parts).toContain('abort');
     expect(await truth('Hello', 4)).toHaveLength(4);
   });
+});
+
+test('a model that was lost is loaded again by the next call, and freed', async () => {
+  const made: { readonly lose: () => void; freed: boolean }[] = [];
+  jest.unstable_mockModule('octavo', () => ({
+    Octavo: {
+      load: async () => {
+        let lose = (): void => undefined;
+        const lost = new Promise<Error>((resolve) => (lose = () => resolve(new Error('the worker ended'))));
+        const one = { lose, freed: false };
+        made.push(one);
+        return { name: `model ${made.length}`, lost, destroy: async () => void (one.freed = true) };
+      },
+    },
+  }));
+  const source = new ModelSource<ChatModel>('model.gguf', 'createSession');
+  const [first, same] = [await source.open(), await source.open()];
+  expect(same).toBe(first);
+  made[0]?.lose();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect((await source.open()).name).toBe('model 2');
+  expect(made.map(({ freed }) => freed)).toEqual([true, false]);
+});
+
+test('a stream that is cancelled before its first word ends the answer', async () => {
+  let reading = (): void => undefined;
+  const begun = new Promise<void>((resolve) => (reading = resolve));
+  const slow: ChatModel = {
+    name: 'slow',
+    // As one that reads a long prompt: nothing comes before it is aborted.
+    createSession: async () => {
+      const session = await model.createSession();
+      session.promptParts = (_, { signal } = {}) => {
+        reading();
+        return new AnswerStream<AnswerPart, AnswerReport>(({ signal: linked }) => {
+          const result = new Promise<never>((_, reject) =>
+            linked.addEventListener('abort', () => reject(linked.reason as Error)),
+          );
+          return { result, take: () => undefined };
+        }, signal);
+      };
+      return session;
+    },
+  };
+  const { stream } = await octavo(slow).doStream({
+    prompt: [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }],
+  });
+  const reader = stream.getReader();
+  const all = (async () => {
+    while (!(await reader.read()).done);
+  })();
+  await begun;
+  await reader.cancel();
+  await all;
 });
