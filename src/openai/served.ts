@@ -8,7 +8,8 @@ import { refusal } from './problem.ts';
 export type ServedModel = Pick<
   OctavoModel,
   'name' | 'fingerprint' | 'contextWindow' | 'capabilities' | 'createSession' | 'completeStreaming' | 'embed' | 'paint'
->;
+> &
+  Partial<Pick<OctavoModel, 'lost'>>;
 
 /** A model, or what loads it when it is first asked for. */
 export type ModelSource = ServedModel | (() => ServedModel | Promise<ServedModel>);
@@ -51,7 +52,12 @@ export class Served {
   #model(): Promise<ServedModel> {
     const source = this.#source;
     if (typeof source !== 'function') return Promise.resolve(source);
-    const load = async (): Promise<ServedModel> => (this.#loaded = await source());
+    const load = async (): Promise<ServedModel> => {
+      const model = (this.#loaded = await source());
+      // One that was lost with its device or its worker is loaded again by the next request.
+      void model.lost?.then(() => (this.#loading = this.#loaded = undefined));
+      return model;
+    };
     // A failed load is forgotten, so that the next request tries again.
     this.#loading ??= load().catch((cause: unknown) => {
       this.#loading = undefined;

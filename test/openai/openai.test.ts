@@ -1,7 +1,7 @@
 /** The handler in OpenAI's shape, driven by OpenAI's own package over a model in this process. */
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import OpenAI, { APIError, APIUserAbortError } from 'openai';
-import { createFetch } from '../../src/openai/index.ts';
+import { createFetch, type ServedModel } from '../../src/openai/index.ts';
 import type { OctavoModel } from '../../src/public.ts';
 import { encodePng } from '../../src/vision/index.ts';
 import { onReference, testFace } from '../support/engine.ts';
@@ -187,6 +187,31 @@ describe('chat.completions', () => {
     expect(all.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected']);
     expect((all[3] as PromiseRejectedResult).reason).toMatchObject({ status: 429, code: 'rate_limit_exceeded' });
   });
+});
+
+test('a model that was lost is loaded again by the next request', async () => {
+  const { name, fingerprint, contextWindow, capabilities } = model;
+  let loads = 0;
+  let lose = (_: Error): void => undefined;
+  const source = (): ServedModel => {
+    loads++;
+    return {
+      ...{ name, fingerprint, contextWindow, capabilities },
+      createSession: (options) => model.createSession(options),
+      completeStreaming: (input, options) => model.completeStreaming(input, options),
+      embed: (texts, options) => model.embed(texts, options),
+      paint: model.paint.bind(model),
+      lost: new Promise((resolve) => (lose = resolve)),
+    };
+  };
+  const own = clientOf(createFetch(source));
+  const ask = () => own.completions.create({ model: 'm', prompt: 'Hello', max_tokens: 1 });
+  await ask();
+  await ask();
+  expect(loads).toBe(1);
+  lose(new Error('the worker ended'));
+  await ask();
+  expect(loads).toBe(2);
 });
 
 describe('response_format', () => {
