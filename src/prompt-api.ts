@@ -147,11 +147,23 @@ class SharedModel {
   take(options: Pick<LoadOptions, 'monitor'>): Promise<OctavoModel> {
     clearTimeout(this.#timer);
     this.#users++;
-    this.#model ??= this.#load(options).catch((error: unknown) => {
-      this.#model = undefined;
-      throw error;
-    });
+    this.#model ??= this.#begin(options);
     return this.#model;
+  }
+
+  /** A model that could not be loaded, or was lost with its device or its worker, is loaded again by the next `take`. */
+  #begin(options: Pick<LoadOptions, 'monitor'>): Promise<OctavoModel> {
+    const model = this.#load(options);
+    const forget = (): void => {
+      if (this.#model === model) this.#model = undefined;
+    };
+    const follow = async (loaded: OctavoModel): Promise<void> => {
+      await loaded.lost;
+      forget();
+      await loaded.destroy();
+    };
+    model.then(follow, forget).catch(() => undefined);
+    return model;
   }
 
   give(): void {
@@ -253,11 +265,16 @@ export function createLanguageModel(
     onquotaoverflow: LanguageModelListener = null;
     readonly #session: OctavoSession;
     readonly #core: CreateCoreOptions;
+    readonly #signal: AbortSignal | undefined;
+    readonly #abort = (): void => this.destroy();
     #destroyed = false;
 
-    constructor(token: symbol, session: OctavoSession, core: CreateCoreOptions) {
+    /** `signal` destroys the session. */
+    constructor(token: symbol, session: OctavoSession, core: CreateCoreOptions, signal?: AbortSignal) {
       if (token !== key) throw new TypeError('Illegal constructor');
       super();
+      this.#signal = signal;
+      signal?.addEventListener('abort', this.#abort, { once: true });
       this.#session = session;
       this.#core = core;
       const { topK, temperature, samplingMode = DEFAULT_MODE } = core;
@@ -285,7 +302,7 @@ export function createLanguageModel(
         const rest = first.monitor === undefined ? { monitor } : {};
         const { topK: _topK, temperature: _temperature, ...given } = settings.session ?? {};
         const session = loaded.createSession({ ...given, ...core, ...rest, initialPrompts, signal });
-        return new Session(key, await within(session), core);
+        return new Session(key, await within(session), core, signal);
       } catch (error) {
         shared.give();
         throw error;
@@ -339,8 +356,8 @@ export function createLanguageModel(
       await within(this.#session.append(given, options));
     }
 
-    measureContextUsage(given: PromptInput, { signal }: PromptOptions = {}): Promise<number> {
-      return within(this.#session.measureContextUsage(given, { signal }));
+    measureContextUsage(given: PromptInput, options: PromptOptions = {}): Promise<number> {
+      return within(this.#session.measureContextUsage(given, options));
     }
     measureInputUsage(given: PromptInput, options?: PromptOptions): Promise<number> {
       return this.measureContextUsage(given, options);
@@ -356,6 +373,7 @@ export function createLanguageModel(
     destroy(): undefined {
       if (this.#destroyed) return undefined;
       this.#destroyed = true;
+      this.#signal?.removeEventListener('abort', this.#abort);
       this.#session.destroy();
       shared.give();
       return undefined;

@@ -112,6 +112,10 @@ describe('the members of the specification', () => {
     expect(session.inputQuota).toBe(session.contextWindow);
     expect(session.inputUsage).toBe(session.contextUsage);
     expect(await session.measureInputUsage('Hello')).toBe(await session.measureContextUsage('Hello'));
+    const responseConstraint = { type: 'object' };
+    expect(await session.measureContextUsage('Hello', { responseConstraint })).toBeGreaterThan(
+      await session.measureContextUsage('Hello', { responseConstraint, omitResponseConstraintInput: true }),
+    );
     expect(await Model.params()).toMatchObject({ maxTemperature: 2 });
     expect(() => new (Model as unknown as new () => unknown)()).toThrow(TypeError);
     session.destroy();
@@ -167,6 +171,34 @@ describe('the exceptions of the specification', () => {
     session.destroy();
     expect(await failure(session.prompt('Hello'))).toBe('AbortError');
     expect(await failure(session.clone())).toBe('AbortError');
+  });
+
+  test('the signal of create destroys the session later', async () => {
+    const { face, alive } = counting();
+    const Model = createLanguageModel(face, tinyModel(), SETTINGS);
+    const controller = new AbortController();
+    const session = await Model.create({ signal: controller.signal });
+    controller.abort();
+    expect(await failure(session.prompt('Hello'))).toBe('AbortError');
+    while (alive() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
+  test('a model that is lost is loaded again by the next session, and freed', async () => {
+    const { face, alive, loads } = counting();
+    let lose = (_: Error): void => undefined;
+    const load: OctavoFace['load'] = async (input, options) => {
+      const model = await face.load(input, options);
+      model.lost = new Promise((resolve) => (lose = resolve));
+      return model;
+    };
+    const Model = createLanguageModel({ ...face, load }, tinyModel(), { ...SETTINGS, idle: Infinity });
+    await Model.create();
+    lose(new Error('the worker ended'));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await (await Model.create()).prompt('Hello')).toHaveLength(6);
+    expect([loads(), alive()]).toEqual([2, 1]);
+    lose(new Error('this one, too'));
+    while (alive() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
   });
 
   test('a model that cannot be loaded, and then can', async () => {
