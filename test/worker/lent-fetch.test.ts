@@ -110,7 +110,7 @@ test('an engine that is gone leaves no request of the page open', async () => {
   while (opened.size < 2) await new Promise((resolve) => setTimeout(resolve, 5));
   controller.abort(new Error('enough'));
   await expect(loading).rejects.toThrow('enough');
-  for (let turn = 0; ended.length < 2 && turn < 100; turn++) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (ended.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(ended.sort()).toEqual(['sends', 'waits']);
 });
 
