@@ -160,7 +160,7 @@ async function send(
     } catch (cause) {
       signal?.throwIfAborted();
       control.abort();
-      throw cause instanceof Break ? cause : await connectionFault(url, range, network, cause);
+      throw cause instanceof Break ? cause : await connectionFault(url, range, network, cause, signal);
     }
     const body = await understand(response, url, range, network);
     if (body === undefined) {
@@ -201,6 +201,7 @@ async function connectionFault(
   range: Range | undefined,
   network: Network,
   cause: unknown,
+  signal: AbortSignal | undefined,
 ): Promise<Break | StorageError> {
   const name = displayName(url);
   if (/redirect count/i.test(String(fieldOf(fieldOf(cause, 'cause'), 'message'))))
@@ -214,9 +215,11 @@ async function connectionFault(
   const problem =
     'the connection failed (no network, a wrong address, or a server that does not allow this page: CORS)';
   if (range !== undefined && range.start > 0) return new Break(problem, cause);
-  const probe = await network.fetch(url, { redirect: 'manual', cache: 'no-store' }).catch(() => undefined);
-  await probe?.body?.cancel().catch(() => {});
-  if (probe?.type !== 'opaqueredirect') return new Break(problem, cause);
+  const type = await withOwnSignal(signal, async (own) => {
+    const probe = network.fetch(url, { redirect: 'manual', cache: 'no-store', signal: own });
+    return (await stalling(probe, network.retry.stall)).type;
+  }).catch(() => undefined);
+  if (type !== 'opaqueredirect') return new Break(problem, cause);
   return new Break('the server redirects in circles, or to a place that cannot be reached', cause, undefined, 2);
 }
 
@@ -362,8 +365,25 @@ async function* bodyBytes(
   }
 }
 
+/** Runs `body` with a signal that aborts with `signal`, and when `body` is over. */
+export async function withOwnSignal<T>(
+  signal: AbortSignal | undefined,
+  body: (own: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const control = new AbortController();
+  const stop = (): void => control.abort(signal?.reason);
+  if (signal?.aborted) stop();
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    return await body(control.signal);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    control.abort();
+  }
+}
+
 /** Returns the promise, which rejects with `Break` when it takes longer than `limit` milliseconds. */
-async function stalling<T>(promise: Promise<T>, limit: number): Promise<T> {
+export async function stalling<T>(promise: Promise<T>, limit: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Break(`the server sent nothing for ${limit} ms`)), limit);

@@ -3,7 +3,7 @@ import { FileError, InputError, StorageError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { FileSet } from './file-set.ts';
 import { expectationOf } from './expectation.ts';
-import { checkUrl, type Network } from './http.ts';
+import { checkUrl, stalling, withOwnSignal, type Network } from './http.ts';
 import { isProjector, openFolder, openGgufOf } from './index.ts';
 import { isObject } from './json.ts';
 import type { JsonValue, ModelFile } from './model-file.ts';
@@ -106,6 +106,32 @@ export async function listFiles(
   return files;
 }
 
+/** A response, with its text where it succeeds. */
+async function answerOf(
+  url: string,
+  { fetch: get, headers, credentials, retry }: Network,
+  signal: AbortSignal,
+): Promise<[Response, string]> {
+  const asked = get(url, {
+    ...(headers === undefined ? {} : { headers }),
+    ...(credentials === undefined ? {} : { credentials }),
+    signal,
+  });
+  const response = await stalling(asked, retry.stall);
+  const reader = response.ok ? response.body?.getReader() : undefined;
+  const decoder = new TextDecoder();
+  let text = '';
+  for (let bytes = 0; reader !== undefined;) {
+    const { done, value } = await stalling(reader.read(), retry.stall);
+    if (done) break;
+    bytes += value.length;
+    if (bytes > MAX_PAGE_BYTES)
+      throw new StorageError('network', `${url}: the answer has more than ${MAX_PAGE_BYTES} bytes`, { url });
+    text += decoder.decode(value, { stream: true });
+  }
+  return [response, text];
+}
+
 async function fetchText(
   url: string,
   network: Network,
@@ -113,30 +139,12 @@ async function fetchText(
 ): Promise<{ text: string; next: string | undefined }> {
   checkUrl(url);
   let response: Response;
-  let text = '';
+  let text: string;
   try {
-    const { headers, credentials } = network;
-    response = await network.fetch(url, {
-      ...(headers === undefined ? {} : { headers }),
-      ...(credentials === undefined ? {} : { credentials }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    if (response.ok) {
-      const decoder = new TextDecoder();
-      let bytes = 0;
-      const reader = response.body?.getReader();
-      for (let step = await reader?.read(); step !== undefined && !step.done; step = await reader?.read()) {
-        bytes += step.value.length;
-        if (bytes > MAX_PAGE_BYTES) {
-          await reader?.cancel();
-          throw new StorageError('network', `${url}: the answer has more than ${MAX_PAGE_BYTES} bytes`, { url });
-        }
-        text += decoder.decode(step.value, { stream: true });
-      }
-    }
+    [response, text] = await withOwnSignal(signal, (own) => answerOf(url, network, own));
   } catch (cause) {
     signal?.throwIfAborted();
-    if (cause instanceof StorageError) throw cause;
+    if (cause instanceof StorageError || cause instanceof Break) throw cause;
     throw new Break('the connection failed', cause);
   }
   const { status } = response;
@@ -219,12 +227,13 @@ export class HubFiles implements FileSet {
     return this.#folder === '' ? name : `${this.#folder}/${name}`;
   }
 
+  /** Keeps a listing that was fetched. Call it when the model is open: what was missing may come later. */
+  async keep(): Promise<void> {
+    if (this.#fresh !== undefined) await this.#notes?.set(await this.#fresh);
+  }
+
   #listing(): Promise<readonly HubFile[]> {
-    this.#fresh ??= (async () => {
-      const files = await this.#fetchListing();
-      await this.#notes?.set(files);
-      return files;
-    })();
+    this.#fresh ??= this.#fetchListing();
     return this.#fresh;
   }
 }
@@ -256,7 +265,7 @@ export async function openHub(address: string, options: OpenOptions): Promise<Mo
       has: async (url) => (await store.find(url).catch(() => undefined))?.complete === true,
     },
   });
-  return healing(store, async () => {
+  const model = await healing(store, async () => {
     if (path !== undefined) {
       if (/\.(safetensors|bin|pth?|onnx|json)$/i.test(path))
         throw new InputError(
@@ -271,6 +280,8 @@ export async function openHub(address: string, options: OpenOptions): Promise<Mo
       return openFolder(files, options);
     return withFound(files, onlyGguf(address, names), options);
   });
+  await files.keep();
+  return model;
 }
 
 /** A GGUF of the repository and the projector beside it, if there is one and the caller did not disable it. */

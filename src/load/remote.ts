@@ -34,18 +34,21 @@ export async function openUrl(url: string, options: OpenOptions): Promise<ModelF
       ),
     );
   }
+  // That a file is not there is noted, for a reload without network, once the folder has been opened without it.
+  const absent = new Set(await store?.note<string[]>(href).catch(() => undefined));
+  const noted = absent.size;
   const open = async (name: string): Promise<ByteSource | undefined> => {
-    // That a file is not there is noted, for a reload without network.
-    const absent = new Set(await store?.note<string[]>(href).catch(() => undefined));
     if (absent.has(name)) return undefined;
     const at = Object.assign(new URL(name.split('/').map(encodeURIComponent).join('/'), href), { search }).href;
     const source = await optional(() =>
       openRemote(at, href, options, network, { sha256: memberHash(options, name), expectation: expectationOf(name) }),
     );
-    if (source === undefined) await store?.setNote(href, [...absent, name]).catch(() => {});
+    if (source === undefined) absent.add(name);
     return source;
   };
-  return healing(store, () => openFolder({ name: displayName(href).replace(/\/$/, ''), open }, options));
+  const file = await healing(store, () => openFolder({ name: displayName(href).replace(/\/$/, ''), open }, options));
+  if (absent.size > noted) await store?.setNote(href, [...absent]).catch(() => {});
+  return file;
 }
 
 /** Runs `open` again where it met a damaged stored copy, which the store has removed by then. */

@@ -164,7 +164,32 @@ describe('through the store', () => {
     expect(await store.remove(`${base}/dir/`)).toBe(2);
     expect(await store.list()).toEqual([]);
   });
+
+  test('a folder that is not there yet is looked for again', async () => {
+    const store = freshStore();
+    await expect(openModel(`${base}/late/`, { retry, store })).rejects.toMatchObject({ code: 'missing' });
+    server.files.set('/late/config.json', { bytes: new TextEncoder().encode('{"model_type":"llama"}'), etag: '"c"' });
+    await expect(openModel(`${base}/late/`, { retry, store })).rejects.toMatchObject({ code: 'missing' });
+    const bytes = writeSafetensors({ t: { dtype: 'F32', shape: [1], data: new Uint8Array(4) } });
+    server.files.set('/late/model.safetensors', { bytes, etag: '"w"' });
+    expect((await readAll(await openModel(`${base}/late/`, { retry, store }))).size).toBe(1);
+  });
 });
+
+test('a server that says nothing after a connection that failed, and a hub that says nothing, are given up', async () => {
+  const impatient: RetryPolicy = { attempts: 1, delay: () => 1, stall: 50 };
+  const network = { name: 'StorageError', code: 'network' };
+  const signals: (AbortSignal | null | undefined)[] = [];
+  const silent: typeof fetch = (_, init) => {
+    signals.push(init?.signal);
+    return signals.length === 1 ? Promise.reject(new TypeError('reset')) : new Promise(() => undefined);
+  };
+  const options = { store: false, fetch: silent, retry: impatient } as const;
+  await expect(openModel('https://example.org/m.gguf', options)).rejects.toMatchObject(network);
+  await expect(openModel('hf:owner/repository/m.gguf', options)).rejects.toMatchObject(network);
+  // The requests are ended, too.
+  expect(signals.map((signal) => signal?.aborted)).toEqual([true, true, true]);
+}, 5000);
 
 describe('a model and its projector', () => {
   const projector = writeGguf({ 'general.architecture': 'clip' }, [f32Tensor('v', [2], [1, 2])]);
@@ -328,6 +353,15 @@ describe('hf: names', () => {
       name: 'FileError',
       code: 'missing',
     });
+    const kept = { retry, store: freshStore(), hub: base };
+    for (const name of ['hf:o/r/m.gguf', 'hf:o/r']) {
+      list([]);
+      await expect(openModel(name, kept)).rejects.toMatchObject({ name: 'FileError', code: 'missing' });
+      // It comes later.
+      put('m.gguf', model);
+      list(['m.gguf']);
+      await check(openModel(name, kept));
+    }
     for (const bad of ['hf:o', 'hf:', 'hf:o/r/../x', 'hf:../x/y'])
       await expect(openModel(bad, { ...straight, hub: base })).rejects.toMatchObject({ name: 'InputError' });
   });
