@@ -59,6 +59,8 @@ export class Asker {
   #jobs: readonly Job[] = [];
   #running = false;
   #preparation: Preparation | undefined;
+  /** What is read of a question that is being written. */
+  #drafting: AbortController | undefined;
 
   constructor(shelf: Shelf, models: ModelHolder, exchanges: Exchanges, screen: ScreenLock) {
     this.#shelf = shelf;
@@ -130,13 +132,15 @@ export class Asker {
   async draft(scope: string, question: string): Promise<void> {
     const { model } = this.#models.state.value;
     if (question === '' || model === undefined || this.#running || !settings.value.keep) return;
+    this.#drafting?.abort();
+    this.#drafting = new AbortController();
+    const { signal } = this.#drafting;
     try {
       const entry = scope === '' ? undefined : this.#shelf.entry(scope);
-      if (entry !== undefined && entry.state !== 'ready') return;
+      if (scope !== '' && entry?.state !== 'ready') return;
       await this.#preparation?.ended;
       const place = entry === undefined ? this.#shelf.library : await this.#shelf.document(entry.id);
-      if (!this.#running)
-        await place?.prepare({ model, ...reading(model), question, history: this.#history(scope, '') });
+      await place?.prepare({ model, ...reading(model), question, history: this.#history(scope, ''), signal });
     } catch {
       // Told with the question.
     }
@@ -219,6 +223,8 @@ export class Asker {
   ): Promise<Answer> {
     const begun = performance.now();
     this.#change(id, { phase: 'document' });
+    // What it has read is kept, and the question goes on from there.
+    this.#drafting?.abort();
     const entry = scope === '' ? undefined : await this.#shelf.read(scope, signal);
     if (scope !== '' && (entry === undefined || entry.state === 'failed'))
       throw new NothingToRead(entry?.problem ?? scope);
