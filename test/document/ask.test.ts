@@ -11,6 +11,7 @@ import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pa
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
 import { readPlain } from '../../src/document/formats/plain.ts';
 import {
+  checked,
   claimOf,
   completeRange,
   literal,
@@ -322,8 +323,8 @@ describe('verification', () => {
 
   test('a time is supported in whichever way it is written, and another one is not', () => {
     const claim = claimOf('It closes at 10:45 pm', 'When does it close?', 'en');
-    expect(support(claim, 'The pool closes at 22:45 each day.', 'en').supported).toBe(true);
-    expect(support(claim, 'The pool closes at 10:45 each day.', 'en').supported).toBe(false);
+    expect(support(claim, checked('The pool closes at 22:45 each day.', 'en')).supported).toBe(true);
+    expect(support(claim, checked('The pool closes at 10:45 each day.', 'en')).supported).toBe(false);
     expect(unknownNumbers('10:45 pm', 'It closes at 22:45.', 'en')).toEqual([]);
     expect(unknownNumbers('11 pm', 'It closes at 22:45.', 'en')).toEqual(['11 pm']);
   });
@@ -336,12 +337,12 @@ describe('verification', () => {
   });
 
   test('numbers and names have to be there', () => {
-    expect(support(claimOf('She was lost in 1904', 'When?', 'en'), 'The ship was lost in 1904.', 'en').supported).toBe(
-      true,
-    );
-    expect(support(claimOf('She was lost in 1905', 'When?', 'en'), 'The ship was lost in 1904.', 'en').supported).toBe(
-      false,
-    );
+    expect(
+      support(claimOf('She was lost in 1904', 'When?', 'en'), checked('The ship was lost in 1904.', 'en')).supported,
+    ).toBe(true);
+    expect(
+      support(claimOf('She was lost in 1905', 'When?', 'en'), checked('The ship was lost in 1904.', 'en')).supported,
+    ).toBe(false);
     expect(unknownNumbers('38 of 39 in 1,904', 'There were 38 in 1904.', 'en')).toEqual(['39']);
   });
 
@@ -359,6 +360,32 @@ describe('verification', () => {
     expect(citedOf('economist', question, `${ada} ${both}`)).toEqual([`exact ${both}`]);
     expect(citedOf('Economist', 'What is Max Planck?', `${ada} ${max}`)).toEqual([`exact ${max}`]);
     expect(citedOf('Economist', question, `${max} Nobody else was an economist.`)).toEqual([`exact ${max}`]);
+  });
+
+  test.each([
+    ['several facts', '43 metres and KX-417', 'exact 43 metres | exact KX-417'],
+    ['a longer list', '43 metres, 1904 and KX-417.', 'exact 43 metres | exact 1904 | exact KX-417'],
+    ['a name with "and" in it', 'Romeo and Juliet, and 43 metres', 'exact Romeo and Juliet | exact 43 metres'],
+    ['what one sentence says in another order', 'Juliet and Romeo', 'supported Romeo and Juliet'],
+    ['sentences', 'The lighthouse has 43 metres and the sign is KX-417.', 'supported 43 metres | supported KX-417'],
+    [
+      'a part that stands nowhere',
+      '43 metres and KX-500',
+      'exact 43 metres | weak The call sign of the Aurora is KX-417.',
+    ],
+    ['what is no fact of its own', 'In 1904, Ada Byron sold Berta', 'weak The Berta sank in 1904.', 'Who sold it?'],
+  ])('each part of an answer is cited where it stands: %s', (_, said, wanted, asked = '') => {
+    const text =
+      'The lighthouse of Lund is 43 metres tall. The call sign of the Aurora is KX-417. They play Romeo and Juliet. The Berta sank in 1904.';
+    const question = asked || 'How tall is the lighthouse, and what is the call sign of the Aurora?';
+    const content = readPlain(text, 'a.txt');
+    const shown = sentencesShown(packOf([{ document: 'd', content, start: 0, end: text.length, path: [] }]));
+    const citations = cite(said, question, shown, undefined);
+    expect(citations.map(({ kind, quote }) => `${kind} ${quote}`).join(' | ')).toBe(wanted);
+    for (const { quote, answer, start } of citations) {
+      expect(text.slice(start, start + quote.length)).toBe(quote);
+      expect(said.slice(...answer)).not.toMatch(/^\s|[\s,]$|^and/u);
+    }
   });
 
   test('what is negated is not said', () => {
@@ -405,7 +432,7 @@ describe('verification', () => {
     ['1', 'Die Anna ist ein Schiff.', 'de'],
     ['11', 'The elf was small.', 'en'],
   ] as const)('another number is none: %s', (said, text, language) => {
-    expect(support(claimOf(said, 'How many?', language), text, language).supported).toBe(false);
+    expect(support(claimOf(said, 'How many?', language), checked(text, language)).supported).toBe(false);
     expect(unknownNumbers(said, text, language)).toEqual([said]);
   });
 

@@ -32,6 +32,14 @@ describe('what belongs to a quote', () => {
     expect(text).toBe(whole);
   });
 
+  test('of each part of an answer, and other parts stay', () => {
+    const said = '565 and 14,000, and 99 ducks.';
+    const question = 'How hot is the steam, and how many barges does it carry, and ducks?';
+    const { text, citations } = quoted(said, cite(said, question, shown, undefined), 'en');
+    expect(text).toBe('565 °C and over 14,000, and 99 ducks.');
+    expect(citations.map(({ answer }) => text.slice(...answer))).toEqual(['565 °C', 'over 14,000']);
+  });
+
   test('a whole answer is shown as the model wrote it', async () => {
     const said = 'Bingen AND Bonn.';
     const { text } = quoted(said, cite(said, 'Where?', shown, undefined), 'en');

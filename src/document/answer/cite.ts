@@ -5,18 +5,20 @@
 import type { Attribution } from '../../generate/attribution.ts';
 import { pageAt, type Language, type Rectangle } from '../content.ts';
 import { rectanglesOf } from '../rectangles.ts';
-import { sentencesOf } from '../sentences.ts';
-import { isStopWord, termsOf } from '../stems.ts';
-import { normalise } from './normalise.ts';
+import { sentencesOf, type Span } from '../sentences.ts';
+import { isStopWord } from '../stems.ts';
 import type { Shown } from './pack.ts';
+import { isList, partsOf, runsOf } from './parts.ts';
 import {
   askedShares,
+  checked,
   claimOf,
   completeRange,
   isSentence,
   literal,
   support,
   supportingRange,
+  type Checked,
   type Claim,
 } from './verify.ts';
 
@@ -55,13 +57,75 @@ export function cite(
   attribution: Attribution | undefined,
 ): Citation[] {
   const language: Language = shown[0]?.content.language ?? 'other';
-  const spans = sentencesOf(answer, 0, answer.length, language);
-  return spans.flatMap(([from, to]) => {
-    const claim = claimOf(answer.slice(from, to), question, language);
-    if (claim.stems.length === 0) return [];
-    const shares = attribution === undefined ? undefined : sharesOf(attribution, [from, to], shown.length, language);
-    return citationsOf(claim, shown, shares, [from, to]);
+  const sentences = shown.map(readShown);
+  return sentencesOf(answer, 0, answer.length, language)
+    .flatMap((span) => claimsOf(answer, span, question, sentences, language))
+    .flatMap(({ claim, span }) => {
+      if (claim.stems.length === 0) return [];
+      const shares = attribution === undefined ? undefined : sharesOf(attribution, span, shown.length, language);
+      return citationsOf(claim, sentences, shares, span);
+    });
+}
+
+/** A sentence that the model was shown, as claims are checked against it. */
+interface Read extends Checked {
+  readonly sentence: Shown;
+}
+
+function readShown(sentence: Shown): Read {
+  const { content, start, end } = sentence;
+  return { ...checked(content.text.slice(start, end), content.language), sentence };
+}
+
+interface Part {
+  readonly claim: Claim;
+  /** Units of the answer. */
+  readonly span: Span;
+}
+
+/**
+ * What of a sentence of an answer is cited apart: the longest parts that one sentence of the document says each, where none says all of it. A part that none says is
+ * one only beside others that are said: of several things that are listed, or that are asked for. A whole sentence is not taken apart for it.
+ */
+function claimsOf(
+  answer: string,
+  span: Span,
+  question: string,
+  sentences: readonly Read[],
+  language: Language,
+): Part[] {
+  const claimAt = ([from, to]: Span, asked = question): Claim => claimOf(answer.slice(from, to), asked, language);
+  const whole = { claim: claimAt(span), span };
+  const listed = isList(answer.slice(...span));
+  const parts = partsOf(answer, span, listed);
+  if (parts.length === 1) return [whole];
+  const supported = sentences.some((one) => supports(whole.claim, one));
+  if (supported && isSentence(whole.claim)) return [whole];
+  const claims = new Map(parts.map((part) => [part, claimAt(part)]));
+  const runs = runsOf(parts, (run) => {
+    const [first, last] = [run[0], run.at(-1)];
+    if (first === undefined || last === undefined) return false;
+    const claim = claimAt([first[0], last[1]]);
+    return sentences.some(
+      (one) =>
+        literal(claim, one.normalised) !== undefined ||
+        (supports(claim, one) && run.every((part) => supports(claims.get(part), one))),
+    );
   });
+  const said = runs.filter((run) => run.said).length;
+  const questions = partsOf(question, [0, question.length], listed);
+  const alike = questions.length === runs.length;
+  const enough = supported || !listed ? runs.length : alike ? 1 : 2;
+  if (runs.length === 1 || said < enough) return [whole];
+  // Of several things that are asked for, each part answers its own.
+  return runs.map((run, i) => {
+    const [from, to] = (alike ? questions[i] : undefined) ?? [0, question.length];
+    return { claim: claimAt(run.span, question.slice(from, to)), span: run.span };
+  });
+}
+
+function supports(claim: Claim | undefined, sentence: Read): boolean {
+  return claim !== undefined && (claim.stems.length === 0 || support(claim, sentence).supported);
 }
 
 /** How the attention of an answer's range is shared out among the sentences: of each content token its best one counts, by its share. */
@@ -92,12 +156,10 @@ function isContent(token: string, language: Language): boolean {
   return /[\p{L}\p{N}]/u.test(word) && !isStopWord(word, language);
 }
 
-interface Candidate {
-  readonly sentence: Shown;
-  readonly text: string;
+interface Candidate extends Read {
   /** Of the attention; or of the claim's stems, where attention is not known. */
   readonly share: number;
-  readonly stems: number;
+  readonly covered: number;
   /** Of the question's stems, by weight: where attention is not known, the sentence that says more of what was asked is cited. */
   readonly asked: number;
   readonly supported: boolean;
@@ -112,20 +174,19 @@ const ASKED_WEIGHT = 2;
 
 function citationsOf(
   claim: Claim,
-  shown: readonly Shown[],
+  sentences: readonly Read[],
   shares: Float64Array | undefined,
-  answer: readonly [number, number],
+  answer: Span,
 ): Citation[] {
-  const asked = askedShares(claim, shown);
-  const candidates = shown.map((sentence, i): Candidate => {
-    const text = sentence.content.text.slice(sentence.start, sentence.end);
-    const { share: stems, supported } = support(claim, text, sentence.content.language);
-    const place = literal(claim, normalise(text));
-    return { sentence, text, share: shares?.[i] ?? stems, stems, asked: asked[i] ?? 0, supported, literal: place };
+  const asked = askedShares(claim, sentences);
+  const candidates = sentences.map((one, i): Candidate => {
+    const { share: covered, supported } = support(claim, one);
+    const place = literal(claim, one.normalised);
+    return { ...one, share: shares?.[i] ?? covered, covered, asked: asked[i] ?? 0, supported, literal: place };
   });
   const best = (list: readonly Candidate[], weight = 0): Candidate[] => {
     const score = ({ share, asked }: Candidate): number => share + weight * asked;
-    return list.toSorted((a, b) => score(b) - score(a) || b.asked - a.asked || b.stems - a.stems);
+    return list.toSorted((a, b) => score(b) - score(a) || b.asked - a.asked || b.covered - a.covered);
   };
   const literally = best(
     candidates.filter((one) => one.literal !== undefined),
@@ -145,7 +206,7 @@ function citationsOf(
     return [citation(supporting, 'supported', [sentence.start + from, sentence.start + to], answer)];
   }
   // Of others, which are looked at less, few are right: 1 of 5 on XQuAD's even articles, where 5 of the 7 first ones are.
-  return best(candidates.filter(({ share, stems }) => share > 0 && stems > 0))
+  return best(candidates.filter(({ share, covered }) => share > 0 && covered > 0))
     .slice(0, 1)
     .map((one) => citation(one, 'weak', whole(one), answer));
 }
@@ -164,25 +225,24 @@ const LEAST_STEMS_SHARE = 0.4;
  */
 export function nearerTheQuestion(cited: Citation, question: string, shown: readonly Shown[]): Citation | undefined {
   const claim = claimOf('', question, shown[0]?.content.language ?? 'other');
-  const shares = askedShares(claim, shown);
+  const sentences = shown.map(readShown);
+  const shares = askedShares(claim, sentences);
   const own = shown.findIndex(
     ({ document, start, end }) => document === cited.document && start <= cited.start && cited.end <= end,
   );
   const at = shares.indexOf(Math.max(...shares));
   const [most, before] = [shown[at], shown[own]];
+  const said = sentences[at];
   const share = shares[at] ?? 0;
-  if (most === undefined || before === undefined || share < LEAST_ASKED) return undefined;
+  if (most === undefined || before === undefined || said === undefined || share < LEAST_ASKED) return undefined;
   if ((shares[own] ?? 0) > FAR_LESS * share || !isProse(most) || !isProse(before)) return undefined;
-  const text = most.content.text.slice(most.start, most.end);
-  const there = new Set(termsOf(text, most.content.language).map((term) => term.stem));
-  const stems = claim.asked.filter((one) => there.has(one)).length;
+  const stems = claim.asked.filter((one) => said.stems.has(one)).length;
   if (stems < Math.max(LEAST_STEMS, LEAST_STEMS_SHARE * claim.asked.length)) return undefined;
-  if (/[?？؟]["'”’»)]*$/u.test(text)) return undefined;
+  if (/[?？؟]["'”’»)]*$/u.test(said.text)) return undefined;
   const both = own === at + 1 && before.document === most.document && before.start - most.end <= 1;
   const sentence = both ? { ...most, end: before.end } : most;
   const whole = sentence.content.text.slice(sentence.start, sentence.end);
-  const candidate = { sentence, text: whole, share, stems: 0, asked: share, supported: false, literal: undefined };
-  return citation(candidate, 'exact', [sentence.start, sentence.end], [0, whole.length]);
+  return citation({ sentence, text: whole, share }, 'exact', [sentence.start, sentence.end], [0, whole.length]);
 }
 
 /** Whether a sentence stands in a paragraph or an item. */
@@ -194,21 +254,15 @@ function isProse({ content, start }: Shown): boolean {
 /** Of a question about two names: where the sentence says the answer of one of them alone, the best that says it of the other one. */
 function besideName(
   { together }: Claim,
-  { text, sentence }: Candidate,
+  { stems: own }: Candidate,
   others: readonly Candidate[],
 ): Candidate | undefined {
-  const stemsOf = (given: string): ReadonlySet<string> =>
-    new Set(termsOf(given, sentence.content.language).map((term) => term.stem));
-  const own = stemsOf(text);
   const [named, missing] = together.toSorted(
     (a, b) => Number(b.every((one) => own.has(one))) - Number(a.every((one) => own.has(one))),
   );
   if (named === undefined || missing === undefined) return undefined;
   if (!named.every((one) => own.has(one)) || missing.some((one) => own.has(one))) return undefined;
-  return others.find((other) => {
-    const there = stemsOf(other.text);
-    return missing.every((one) => there.has(one));
-  });
+  return others.find(({ stems }) => missing.every((one) => stems.has(one)));
 }
 
 /** The words of a sentence that the answer is, with what belongs to them. */
@@ -222,7 +276,7 @@ function exactRange(claim: Claim, { sentence, text, literal: place = [0, text.le
 }
 
 function citation(
-  { sentence, text, share }: Candidate,
+  { sentence, text, share }: Pick<Candidate, 'sentence' | 'text' | 'share'>,
   kind: CitationKind,
   [start, end]: readonly [number, number],
   answer: readonly [number, number],

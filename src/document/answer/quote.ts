@@ -39,14 +39,34 @@ export function quoted(
 ): Quoted {
   const [cited, another] = citations;
   const asSaid = { text: said, citations };
-  if (cited === undefined || another !== undefined || cited.kind === 'weak' || !isShort(`${said} `, language))
-    return asSaid;
+  if (cited === undefined || !isShort(`${said} `, language)) return asSaid;
+  if (another !== undefined || cited.answer[1] - cited.answer[0] < said.trim().length)
+    return partsCompleted(said, citations);
+  if (cited.kind === 'weak') return asSaid;
   const { kind, quote, sentence } = cited;
   if (kind === 'exact' ? !completes(said, quote) : standsTogether(said, cited, language)) return asSaid;
   const other = kind === 'exact' ? undefined : nearer(cited);
   const text = kind === 'exact' ? quote : (other?.sentence ?? sentence);
   if (text.length > MOST_QUOTE) return asSaid;
   return { text, citations: [{ ...(other ?? cited), kind: 'exact', answer: [0, text.length] }] };
+}
+
+/** An answer of several parts, each with what belongs to it. */
+function partsCompleted(said: string, citations: readonly Citation[]): Quoted {
+  let text = '';
+  let told = 0;
+  const placed = citations.map((citation): Citation => {
+    const [from, to] = citation.answer;
+    // Two sentences may say the same part.
+    if (from < told) return { ...citation, answer: [text.length - to + from, text.length] };
+    const part = said.slice(from, to);
+    text += said.slice(told, from);
+    const start = text.length;
+    text += citation.kind === 'exact' && completes(part, citation.quote) ? citation.quote : part;
+    told = to;
+    return { ...citation, answer: [start, text.length] };
+  });
+  return { text: text + said.slice(told), citations: placed };
 }
 
 /** Whether the quote goes on to either side of all that was said: a number with its unit, a name with its title. */

@@ -5,7 +5,6 @@
 import type { Language } from '../content.ts';
 import { isStopWord, stem, termsOf, wordsOf, type Word } from '../stems.ts';
 import { normalise, type Normalised } from './normalise.ts';
-import type { Shown } from './pack.ts';
 
 /** What of an answer has to be found. */
 export interface Claim {
@@ -84,6 +83,25 @@ export function isSentence({ text }: Claim): boolean {
   return wordsOf(text).length >= SENTENCE;
 }
 
+/** A sentence that claims are checked against. */
+export interface Checked {
+  readonly text: string;
+  readonly normalised: Normalised;
+  /** Its words, normalised. */
+  readonly words: ReadonlySet<string>;
+  readonly stems: ReadonlySet<string>;
+}
+
+export function checked(text: string, language: Language): Checked {
+  const normalised = normalise(text);
+  return {
+    text,
+    normalised,
+    words: new Set(wordsOf(normalised.text).map((word) => word.text)),
+    stems: new Set(termsOf(text, language).map((term) => term.stem)),
+  };
+}
+
 /** What a sentence has of a claim. */
 interface Support {
   /** The share of its stems. */
@@ -92,23 +110,14 @@ interface Support {
   readonly supported: boolean;
 }
 
-export function support({ stems, exactly }: Claim, sentence: string, language: Language): Support {
-  const there = new Set(termsOf(sentence, language).map((term) => term.stem));
-  const { text } = normalise(sentence);
-  const words = new Set([...wordsOf(text).map(({ text: word }) => word), ...there]);
+export function support({ stems, exactly }: Claim, { words, stems: there }: Checked): Support {
   const share = stems.length === 0 ? 0 : stems.filter((one) => there.has(one)).length / stems.length;
-  return { share, supported: share >= SUPPORTS && exactly.every((one) => words.has(one)) };
+  return { share, supported: share >= SUPPORTS && exactly.every((one) => words.has(one) || there.has(one)) };
 }
 
 /** How much of the question each sentence says: the share of its stems, of which one counts more where fewer sentences have it (as BM25 weighs them). */
-export function askedShares(
-  { asked }: Claim,
-  sentences: readonly Pick<Shown, 'content' | 'start' | 'end'>[],
-): number[] {
-  const stems = sentences.map(
-    ({ content: { text, language }, start, end }) =>
-      new Set(termsOf(text.slice(start, end), language).map((term) => term.stem)),
-  );
+export function askedShares({ asked }: Claim, sentences: readonly Pick<Checked, 'stems'>[]): number[] {
+  const stems = sentences.map((sentence) => sentence.stems);
   const weights = asked.map((one) => {
     const having = stems.filter((own) => own.has(one)).length;
     return having === 0 ? 0 : Math.log(1 + (stems.length - having + 0.5) / (having + 0.5));
