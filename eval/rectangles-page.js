@@ -109,48 +109,98 @@ async function domText(page) {
   return { words, select };
 }
 
-/** Pixels a point of the page that is drawn; a sum of red, green and blue below which there is ink. */
+/** Pixels a point of the page that is drawn; by how much red, green and blue differ together from the ground, the colour of most of a line, where there is ink. */
 const DRAWN = 4;
-const DARK = 520;
-/** In heights of a word's rectangle: gaps of ink that are wider part words, and what is left out above and below. */
-const GAP = 0.11;
+const CONTRAST = 245;
+/** In heights of a line's rectangle: what is left out above and below, and how far its ink is followed to the left and to the right. */
 const [ABOVE, BELOW] = [0.15, 0.06];
+const BESIDE = 0.5;
+/** How far above and below a line is looked for the lines of a table, in heights. */
+const BEYOND = 0.1;
 /** Words that are wider than this, in heights, are compared. */
 const LEAST_WIDTH = 0.4;
+/** Words of one line stand so far apart at most, in heights, and are as high as each other but for this share. */
+const FARTHEST = 2;
+const SAME_HEIGHT = 0.3;
 
-/** Intersection over union, along the line, of words' rectangles with the ink that they cover best. */
-async function inkUnder(page, rectangles) {
+/** Words that follow each other on one line, in lists. */
+function linesOf(words) {
+  const lines = [];
+  for (const word of words) {
+    const line = lines.at(-1);
+    const [left, top, , bottom] = word.rectangle;
+    const [, lastTop, lastRight, lastBottom] = line?.at(-1).rectangle ?? [];
+    const tall = bottom - top;
+    const goesOn =
+      line !== undefined &&
+      Math.abs(top - lastTop) <= SAME_HEIGHT * tall &&
+      Math.abs(bottom - lastBottom) <= SAME_HEIGHT * tall &&
+      left >= lastRight - SAME_HEIGHT * tall &&
+      left - lastRight <= FARTHEST * tall;
+    if (goesOn) line.push(word);
+    else lines.push([word]);
+  }
+  return lines;
+}
+
+const middle = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
+/**
+ * Intersection over union, along the line, of words' rectangles with the ink that they cover best. A line of so many words is parted at so many of its widest gaps:
+ * fonts differ in how far letters stand apart.
+ */
+async function inkUnder(page, words) {
   const viewport = page.getViewport({ scale: DRAWN });
   const canvas = new OffscreenCanvas(Math.ceil(viewport.width), Math.ceil(viewport.height));
   const canvasContext = canvas.getContext('2d');
   await page.render({ canvasContext, viewport, background: '#fff' }).promise;
   const { data, width, height } = canvasContext.getImageData(0, 0, canvas.width, canvas.height);
-  return rectangles.flatMap(([left, top, right, bottom]) => {
+  return linesOf(words).flatMap((line) => {
+    const [top, bottom] = [1, 3].map((side) => middle(line.map(({ rectangle }) => rectangle[side])));
     const tall = bottom - top;
-    if (right - left < LEAST_WIDTH * tall) return [];
     const [first, last] = [Math.floor((top + ABOVE * tall) * DRAWN), Math.ceil((bottom - BELOW * tall) * DRAWN)];
-    const isInk = (x) => {
-      for (let y = Math.max(0, first); y <= Math.min(height - 1, last); y++) {
-        const at = 4 * (y * width + x);
-        if (data[at] + data[at + 1] + data[at + 2] < DARK) return true;
-      }
-      return false;
-    };
-    const stretches = [];
+    const colourAt = (x, y) => data.subarray(4 * (y * width + x), 4 * (y * width + x) + 3);
+    const [low, high] = [first, last].map((y) => Math.min(height - 1, Math.max(0, y)));
+    const seen = new Map();
     for (
-      let x = Math.max(0, Math.floor((left - tall) * DRAWN));
-      x <= Math.min(width - 1, (right + tall) * DRAWN);
+      let x = Math.max(0, Math.floor(line[0].rectangle[0] * DRAWN));
+      x < Math.min(width, line.at(-1).rectangle[2] * DRAWN);
       x++
-    ) {
+    )
+      for (let y = low; y <= high; y++) seen.set(String(colourAt(x, y)), (seen.get(String(colourAt(x, y))) ?? 0) + 1);
+    const [ground = '255,255,255'] = [...seen].toSorted((a, b) => b[1] - a[1])[0] ?? [];
+    const paper = ground.split(',').map(Number);
+    const isMarked = (x, y) => colourAt(x, y).reduce((sum, one, i) => sum + Math.abs(one - paper[i]), 0) > CONTRAST;
+    const isInk = (x) => {
+      // A line that goes on above and below the words is a table's.
+      let marks = 0;
+      for (let y = low; y <= high; y++) if (isMarked(x, y)) marks++;
+      const beyond = [top - BEYOND * tall, bottom + BEYOND * tall].map((y) => Math.round(y * DRAWN));
+      return marks > 0 && (marks <= high - low || beyond.some((y) => y < 0 || y >= height || !isMarked(x, y)));
+    };
+    const strokes = [];
+    const from = Math.floor((line[0].rectangle[0] - BESIDE * tall) * DRAWN);
+    const to = Math.min(width - 1, (line.at(-1).rectangle[2] + BESIDE * tall) * DRAWN);
+    for (let x = Math.max(0, from); x <= to; x++) {
       if (!isInk(x)) continue;
-      const open = stretches.at(-1);
-      if (open !== undefined && x - open[1] <= GAP * tall * DRAWN) open[1] = x;
-      else stretches.push([x, x]);
+      if (strokes.at(-1)?.[1] === x - 1) strokes.at(-1)[1] = x;
+      else strokes.push([x, x]);
     }
-    const shares = stretches.map(([from, to]) =>
-      intersectionOverUnion([left, 0, right, 1], [from / DRAWN, 0, (to + 1) / DRAWN, 1]),
-    );
-    return shares.length === 0 ? [] : [Math.max(...shares)];
+    const gaps = strokes.slice(1).map(([begin], i) => begin - strokes[i][1]);
+    const least = gaps.toSorted((a, b) => b - a)[line.length - 2] ?? Infinity;
+    const stretches = [];
+    for (const [i, [begin, end]] of strokes.entries()) {
+      if (i > 0 && gaps[i - 1] < least) stretches.at(-1)[1] = end;
+      else stretches.push([begin, end]);
+    }
+    return line.flatMap(({ text, rectangle: [left, , right] }) => {
+      // Marks at a word's edges stand lower and further away than its letters.
+      if (stretches.length === 0 || right - left < LEAST_WIDTH * tall || !/^[\p{L}\p{N}]+$/u.test(text)) return [];
+      const shares = stretches.map(([begin, end]) =>
+        intersectionOverUnion([left, 0, right, 1], [begin / DRAWN, 0, (end + 1) / DRAWN, 1]),
+      );
+      return [{ text, rectangle: [left, top, right, bottom], share: Math.max(...shares) }];
+    });
   });
 }
 
@@ -170,23 +220,19 @@ globalThis.compare = async (address, most) => {
   for (let number = 1; number <= file.numPages; number += step) {
     const { start, end, width, height } = opened.pages[number - 1];
     const own = new Map();
+    const lines = [];
     for (const { index, 0: text } of opened.text.slice(start, end).matchAll(WORD)) {
       const found = opened.rectangles(start + index, start + index + text.length);
       for (const { rectangle } of found)
         if (rectangle[0] < -1 || rectangle[1] < -1 || rectangle[2] > width + 1 || rectangle[3] > height + 1)
           result.off++;
       if (found.length !== 1) continue;
-      own.set(text, [...(own.get(text) ?? []), found[0].rectangle]);
+      const [{ rectangle }] = found;
+      lines.push({ text, rectangle });
+      own.set(text, [...(own.get(text) ?? []), rectangle]);
     }
     const page = await file.getPage(number);
-    // Marks at a word's edges stand lower and further away than its letters.
-    const plain = [...own].filter(([text]) => /^[\p{L}\p{N}]+$/u.test(text));
-    result.ink.push(
-      ...(await inkUnder(
-        page,
-        plain.flatMap(([, found]) => found),
-      )),
-    );
+    result.ink.push(...(await inkUnder(page, lines)).map(({ share }) => share));
     const { words, select } = await domText(page);
     for (const { text, rectangle } of words) {
       result.words++;

@@ -285,6 +285,54 @@ describe('tables, justified lines and forms', () => {
       expect(text.split(words)).toHaveLength(3);
   });
 
+  test('text that is drawn twice is read once, and layers that are not shown are not read', async () => {
+    const twice = [
+      { x: 60, y: 700, text: 'The Aurora' },
+      { x: 60.4, y: 699.8, text: 'The Aurora sails today.' },
+      { x: 60, y: 680, text: 'The ball is all but full.' },
+    ];
+    const hidden = [{ x: 60, y: 660, text: 'Draft of 1904.', hidden: true }];
+    const document = await openTest(pdf({ pages: [{ texts: [...twice, ...hidden] }] }));
+    expect(document.text).toBe('The Aurora sails today. The ball is all but full.');
+  });
+
+  test('comments stand behind their page, texts over it in their place, and attached files are named', async () => {
+    const notes = [
+      { x: 60, y: 660, subtype: 'FreeText', text: 'Paid on 5 May.' },
+      { x: 300, y: 700, subtype: 'Text', text: 'The fee will rise to 15 euros.', by: 'Ada' },
+      { x: 60, y: 695, subtype: 'Highlight', text: 'fee is 12' },
+      { x: 60, y: 695, subtype: 'Link', text: 'a link' },
+    ];
+    const texts = [
+      { x: 60, y: 700, text: 'The fee is 12 euros.' },
+      { x: 60, y: 640, text: 'It is due in June.' },
+    ];
+    const document = await openTest(pdf({ pages: [{ texts, notes }, { texts }], attached: 'fees.csv' }));
+    expect(document.text.split('\n\n')).toEqual([
+      'The fee is 12 euros. Paid on 5 May. It is due in June.',
+      'Comment by Ada: The fee will rise to 15 euros.',
+      'The fee is 12 euros. It is due in June.',
+    ]);
+    expect(document.pages[0]?.end).toBe(document.text.indexOf('15 euros.') + '15 euros.'.length);
+    expect(document.notes).toEqual(['a file is attached to it and not read (fees.csv); open such files themselves']);
+  });
+
+  test('marked points of slides are items, and their footer is read without the number of a page', async () => {
+    const slide = (title: string, points: readonly string[], number: number) => ({
+      texts: [
+        { x: 50, y: 330, text: title, size: 28 },
+        ...points.map((text, i) => ({ x: 60, y: 270 - 30 * i, text: `- ${text}`, size: 18 })),
+        { x: 50, y: 20, text: `Port of Marston 2024 | Strategy of all harbours, quays and cranes | ${number}` },
+      ],
+      height: 400,
+    });
+    const points = [['Raise calls', 'Cut times'], ['Quay'], ['Crane']];
+    const document = await openTest(pdf({ pages: points.map((own, i) => slide(`Goals of ${'abc'[i]}`, own, i + 1)) }));
+    expect(document.outline.map(({ title }) => title)).toEqual(['Goals of a', 'Goals of b', 'Goals of c']);
+    expect(document.text.split('\n\n').slice(1, 3)).toEqual(['- Raise calls', '- Cut times']);
+    expect(document.text).toMatch(/Port of Marston 2024 \| Strategy of all harbours, quays and cranes$/u);
+  });
+
   test('what was written into a form is read beside its labels', async () => {
     const page = { texts: [{ x: 60, y: 700, text: 'Captain:' }], fields: [{ x: 120, y: 695, value: 'Grace Hopper' }] };
     expect((await openTest(pdf({ pages: [page] }))).text).toMatch(/^Captain: (?:\| )?Grace Hopper$/);

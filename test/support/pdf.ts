@@ -14,6 +14,8 @@ export interface PdfText {
   readonly font?: 'F1' | 'F2' | 'F3' | 'F4' | 'F5' | 'F6' | 'F7';
   /** In degrees, against the clock. */
   readonly angle?: number;
+  /** In a layer that is not shown. */
+  readonly hidden?: boolean;
 }
 
 export interface PdfPageSpec {
@@ -23,6 +25,14 @@ export interface PdfPageSpec {
   readonly rotate?: number;
   /** Fields of a form that are filled in, 200 points wide and 18 high. */
   readonly fields?: readonly { readonly x: number; readonly y: number; readonly value: string }[];
+  /** Comments and texts over the page, 200 points wide and 18 high. */
+  readonly notes?: readonly {
+    readonly x: number;
+    readonly y: number;
+    readonly subtype: string;
+    readonly text: string;
+    readonly by?: string;
+  }[];
   /** Origin of the MediaBox. */
   readonly origin?: readonly [number, number];
   /** A picture that fills the page: four pixels, or those given, a byte each from 0 for black. */
@@ -34,6 +44,8 @@ export interface PdfSpec {
   readonly title?: string;
   /** Title and page (from 1) of each entry. */
   readonly outline?: readonly (readonly [title: string, page: number])[];
+  /** The name of an attached file. */
+  readonly attached?: string;
   /** The user's password; the file is encrypted by RC4 with 40 bits. */
   readonly password?: string;
 }
@@ -65,11 +77,12 @@ const FOUR = { width: 2, height: 2, gray: Uint8Array.of(0, 255, 255, 0) };
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const literal = (text: string): string => `(${text.replace(/[\\()]/g, (mark) => `\\${mark}`)})`;
 
-export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Array {
+export function pdf({ pages, title, outline = [], attached, password }: PdfSpec): Uint8Array {
   const objects: (string | { readonly dictionary: string; readonly stream: Buffer })[] = [];
   const add = (object: (typeof objects)[number]): number => objects.push(object);
   const catalog = add('');
   const tree = add('');
+  const layer = add('<< /Type /OCG /Name (Off) >>');
   const fonts = [
     add('<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>'),
     add('<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>'),
@@ -110,23 +123,39 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
     });
   const fieldNumbers: number[] = [];
   const kids = pages.map((page) => {
-    const { texts = [], width = 595, height = 842, rotate = 0, origin = [0, 0], picture: shows, fields = [] } = page;
-    const drawn = texts.map(({ x, y, text, size = 10, font = 'F1', angle = 0 }) => {
+    const {
+      texts = [],
+      width = 595,
+      height = 842,
+      rotate = 0,
+      origin = [0, 0],
+      picture: shows,
+      fields = [],
+      notes = [],
+    } = page;
+    const drawn = texts.map(({ x, y, text, size = 10, font = 'F1', angle = 0, hidden = false }) => {
       const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
-      return `BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${font < 'F4' ? literal(text) : `<${hexadecimal(text)}>`} Tj ET`;
+      const [open, shut] = hidden ? ['/OC /Off BDC ', ' EMC'] : ['', ''];
+      return `${open}BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${font < 'F4' ? literal(text) : `<${hexadecimal(text)}>`} Tj ET${shut}`;
     });
     const { width: columns, height: rows, gray } = typeof shows === 'object' ? shows : FOUR;
     const picture = image(columns, rows, gray);
     if (shows !== undefined && shows !== false) drawn.push(`q ${width} 0 0 ${height} 0 0 cm /Im1 Do Q`);
     const content = add({ dictionary: '', stream: latin1(drawn.join('\n')) });
-    const resources = `<< /Font << ${fonts.map((font, i) => `/F${i + 1} ${font} 0 R`).join(' ')} >> /XObject << /Im1 ${picture} 0 R >> >>`;
+    const resources = `<< /Font << ${fonts.map((font, i) => `/F${i + 1} ${font} 0 R`).join(' ')} >> /XObject << /Im1 ${picture} 0 R >> /Properties << /Off ${layer} 0 R >> >>`;
     const widgets = fields.map(({ x, y, value }, i) =>
       add(
         `<< /Type /Annot /Subtype /Widget /FT /Tx /T ${literal(`field ${i}`)} /V ${literal(value)} /Rect [${x} ${y} ${x + 200} ${y + 18}] /F 4 /DA (/F1 10 Tf) >>`,
       ),
     );
     fieldNumbers.push(...widgets);
-    const annotations = widgets.length > 0 ? ` /Annots [${widgets.map((widget) => `${widget} 0 R`).join(' ')}]` : '';
+    const marks = notes.map(({ x, y, subtype, text, by }) =>
+      add(
+        `<< /Type /Annot /Subtype /${subtype} /Contents ${literal(text)} /Rect [${x} ${y} ${x + 200} ${y + 18}] /F 4 /DA (/F1 10 Tf)${by === undefined ? '' : ` /T ${literal(by)}`} >>`,
+      ),
+    );
+    const own = [...widgets, ...marks];
+    const annotations = own.length > 0 ? ` /Annots [${own.map((one) => `${one} 0 R`).join(' ')}]` : '';
     const box = `[${origin[0]} ${origin[1]} ${origin[0] + width} ${origin[1] + height}]`;
     return add(
       `<< /Type /Page /Parent ${tree} 0 R /MediaBox ${box} /Rotate ${rotate} /Resources ${resources} /Contents ${content} 0 R${annotations} >>`,
@@ -149,7 +178,13 @@ export function pdf({ pages, title, outline = [], password }: PdfSpec): Uint8Arr
   }
   const form =
     fieldNumbers.length > 0 ? ` /AcroForm << /Fields [${fieldNumbers.map((one) => `${one} 0 R`).join(' ')}] >>` : '';
-  objects[catalog - 1] = `<< /Type /Catalog /Pages ${tree} 0 R${outlines}${form} >>`;
+  const file = attached === undefined ? 0 : add({ dictionary: '/Type /EmbeddedFile', stream: latin1('inner') });
+  const files =
+    attached === undefined
+      ? ''
+      : ` /Names << /EmbeddedFiles << /Names [${literal(attached)} << /Type /Filespec /F ${literal(attached)} /EF << /F ${file} 0 R >> >>] >> >>`;
+  const layers = ` /OCProperties << /OCGs [${layer} 0 R] /D << /OFF [${layer} 0 R] >> >>`;
+  objects[catalog - 1] = `<< /Type /Catalog /Pages ${tree} 0 R${outlines}${form}${files}${layers} >>`;
   const info = title === undefined || password !== undefined ? undefined : add(`<< /Title ${literal(title)} >>`);
   const id = createHash('md5').update('octavo').digest();
   const key = password === undefined ? undefined : encryption(password, id);

@@ -17,8 +17,10 @@ import {
   type PdfPage,
   type PdfTextContent,
 } from '../pdf/library.ts';
+import { commentsOn } from '../pdf/comments.ts';
 import { filledIn } from '../pdf/forms.ts';
 import { measured, USUAL_FONT, type FontFacts } from '../pdf/glyphs.ts';
+import { withoutOverprint } from '../pdf/overprint.ts';
 import { pageLines, type PageLine } from '../pdf/page-lines.ts';
 
 /** A page that shows letters of which so many are no characters was written with fonts that do not say which they are. */
@@ -96,7 +98,8 @@ async function readFile(
     );
   const builder = new ContentBuilder(name);
   const labels = await file.getPageLabels().catch(() => null);
-  const form = (await file.getFieldObjects().catch(() => null)) !== null;
+  const layers = await file.getOptionalContentConfig().catch(() => undefined);
+  const isShown = (group: unknown): boolean => layers?.isVisible(group) !== false;
   const pages: ReadPage[] = keeper?.read.slice(0, numPages) ?? [];
   const first = pages.length + 1;
   const begun = performance.now();
@@ -111,8 +114,9 @@ async function readFile(
       try {
         const view = page.getViewport({ scale: 1 });
         const content = await page.getTextContent({ disableNormalization: true });
-        const filled = form ? filledIn(await page.getAnnotations().catch(() => [])) : [];
-        const items = await measuredItems(page, content, library);
+        const annotations = await page.getAnnotations().catch(() => []);
+        const filled = filledIn(annotations);
+        const items = await measuredItems(page, content, library, isShown);
         const lines = pageLines({ ...content, items: [...items, ...filled] }, view, MOST_ITEMS);
         let kind = filled.length > 0 ? 'text' : kindOf(content);
         if (kind === 'blank') {
@@ -126,7 +130,9 @@ async function readFile(
           read = await recognised(await (await pictured()).getPage(number), ocr, drawing, signal);
           if (read.length > 0) kind = 'recognised';
         }
-        pages.push({ lines: read, width: view.width, height: view.height, label, kind });
+        const comments = commentsOn(annotations, read.map(({ text }) => text).join(' '));
+        if (kind === 'blank' && comments.length > 0) kind = 'text';
+        pages.push({ lines: read, width: view.width, height: view.height, label, kind, comments });
       } finally {
         page.cleanup();
       }
@@ -151,6 +157,7 @@ async function readFile(
   const title = await titleOf(file);
   if (title !== undefined) builder.title = title;
   noteKinds(builder, pages, ocr !== undefined);
+  noteAttached(builder, await file.getAttachments().catch(() => null));
   const content = builder.finish();
   const outline = await outlineOf(file, content).catch(() => []);
   return outline.length > 0 ? { ...content, outline } : content;
@@ -161,15 +168,20 @@ async function measuredItems(
   page: PdfPage,
   content: PdfTextContent,
   { OPS }: PdfLibrary,
+  isShown: (group: unknown) => boolean,
 ): Promise<PdfTextContent['items']> {
   if (content.items.length === 0) return content.items;
   try {
     const operators = await page.getOperatorList({ annotationMode: NO_ANNOTATIONS });
-    return measured(content, operators, OPS, (name) => fontFacts(page, name));
+    return withoutOverprint(measured(content, operators, OPS, { fontOf: (name) => fontFacts(page, name), isShown }));
   } catch {
     return content.items;
   }
 }
+
+/** Names of attached files that are told, and characters of one. */
+const MOST_NAMES = 5;
+const LONGEST_NAME = 100;
 
 /** Of pdf.js's `AnnotationMode`. */
 const NO_ANNOTATIONS = 0;
@@ -266,6 +278,18 @@ function noteKinds(builder: ContentBuilder, pages: readonly ReadPage[], recognis
   if (unmapped.length > 0)
     builder.note(`${many(unmapped)} use fonts that do not say which characters they show; ${remedy}`);
   if (unreadable.length > 0) builder.note(`${many(unreadable)} are damaged and were left out`);
+}
+
+/** Files within the file are documents of their own. */
+function noteAttached(builder: ContentBuilder, attached: Awaited<ReturnType<PdfFile['getAttachments']>>): void {
+  const names = Object.entries(attached ?? {}).map(([key, { filename }]) =>
+    (typeof filename === 'string' ? filename : key).slice(0, LONGEST_NAME),
+  );
+  if (names.length === 0) return;
+  const shown = names.length > MOST_NAMES ? `${names.slice(0, MOST_NAMES).join(', ')} and others` : names.join(', ');
+  builder.note(
+    `${names.length === 1 ? 'a file is' : `${names.length} files are`} attached to it and not read (${shown}); open such files themselves`,
+  );
 }
 
 async function titleOf(file: PdfFile): Promise<string | undefined> {

@@ -14,6 +14,8 @@ export interface ReadPage {
   readonly height: number;
   readonly label: string | undefined;
   readonly kind: PageKind;
+  /** What readers have noted on it. */
+  readonly comments?: readonly string[] | undefined;
   /** Whether it could not be read. */
   readonly damaged?: boolean | undefined;
 }
@@ -45,6 +47,8 @@ const APART = 1.35;
 const BULLET = /^(?:[•▪◦‣●○–—*·-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s/u;
 /** A line of a table of contents: its page behind a row of dots. */
 const LEADERS = /(?:[.…]\s?){4,}\s*[\p{L}\d-]{1,8}$/u;
+/** What no heading begins with. */
+const MARK = /^[•▪◦‣●○*·–—-]\s/u;
 const NUMBERED = /^(\d+(?:\.\d+)*)\.?\s+\p{Lu}/u;
 const SENTENCE_END = /[.!?:;…。！？؟۔][”"’'»」』)\]⁰¹²³⁴-⁹]*$/u;
 /** Scripts without spaces between words: their lines are joined without one. */
@@ -57,14 +61,10 @@ const beginOf = ({ rtl, u0, u1 }: PageLine): number => (rtl ? -u1 : u0);
 const endOf = ({ rtl, u0, u1 }: PageLine): number => (rtl ? -u0 : u1);
 
 export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): void {
-  const furniture = repeated(pages);
-  const body = bodyOf(pages);
-  const blocks = pages.map(({ lines }) =>
-    paragraphs(
-      lines.filter((line) => !furniture.has(line)),
-      body,
-    ),
-  );
+  const { left, kept } = repeated(pages);
+  const lines = pages.map((page) => page.lines.flatMap((line) => (left.has(line) ? [] : (kept.get(line) ?? line))));
+  const body = bodyOf(lines);
+  const blocks = lines.map((own) => paragraphs(own, body));
   pages.forEach((page, i) => {
     builder.beginPage(i + 1, page.width, page.height, page.label);
     const [own = [], before, after] = [blocks[i], blocks[i - 1]?.at(-1), blocks[i + 1]];
@@ -74,6 +74,8 @@ export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): v
     ordered.forEach((block, k) =>
       addBlock(builder, block, body, { before: ordered[k - 1] ?? before, after: ordered[k + 1] ?? after?.[0] }),
     );
+    // As items, which no paragraph goes on with.
+    for (const comment of page.comments ?? []) builder.add('item', comment);
     builder.endPage(page.kind);
   });
 }
@@ -126,11 +128,11 @@ function isBelow(block: Paragraph | undefined, other: Paragraph | undefined): bo
   return block !== undefined && block.lines.every(({ v }) => v > end);
 }
 
-function bodyOf(pages: readonly ReadPage[]): Body {
+function bodyOf(pages: readonly (readonly PageLine[])[]): Body {
   const sizes = new Map<number, number>();
   const fonts = new Map<string, number>();
   const words = new Set<string>();
-  for (const { lines } of pages) {
+  for (const lines of pages) {
     for (const { text, size, font } of lines) {
       const rounded = Math.round(size * 2) / 2;
       sizes.set(rounded, (sizes.get(rounded) ?? 0) + text.length);
@@ -245,11 +247,13 @@ function kindOf(
 ): Pick<Paragraph, 'kind' | 'level'> {
   const { text, size, font, row, labelled = false } = line;
   if (row || LEADERS.test(text)) return { kind: 'row', level: 0 };
-  if (text.length <= LONGEST_HEADING && /\p{L}/u.test(text)) {
+  if (text.length <= LONGEST_HEADING && /\p{L}/u.test(text) && !MARK.test(text)) {
     const number = NUMBERED.exec(text)?.[1];
     const larger = size >= LARGER * body.size;
     const alone =
       font !== body.font &&
+      // Of what was written over the page the font is not known.
+      font !== '' &&
       text.length <= 80 &&
       /^(?:§+\s?)?[\p{Lu}\d]/u.test(text) &&
       !/[.,;:]$/.test(text) &&

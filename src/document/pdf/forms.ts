@@ -1,4 +1,5 @@
-/** What was written into the fields of a page's form, which is no part of the page's own text. */
+/** What was written into the fields of a page's form, or over the page, which is no part of the page's own text. */
+import { isShown } from './comments.ts';
 import type { PdfAnnotation, PdfTextItem } from './library.ts';
 
 /** Characters of one field that are read, and fields of a page. */
@@ -18,12 +19,14 @@ const TICKED = '\u2612';
 export function filledIn(annotations: readonly PdfAnnotation[]): PdfTextItem[] {
   return annotations.slice(0, MOST_FIELDS).flatMap((one) => {
     const [x0 = NaN, y0 = NaN, x1 = NaN, y1 = NaN] = one.rect ?? [];
-    const lines = one.hidden === true || one.password === true ? [] : linesOf(one);
+    const lines = one.hidden === true || one.password === true || !isShown(one) ? [] : linesOf(one);
     if (lines.length === 0 || ![x0, y0, x1, y1].every(Number.isFinite)) return [];
     const height = Math.abs(y1 - y0);
-    const size = Math.min(SIZE, height / (lines.length * LEADING));
+    const written = one.defaultAppearanceData?.fontSize;
+    const size = Math.min(written !== undefined && written > 0 ? written : SIZE, height / (lines.length * LEADING));
     // One line stands in the middle of its field, several begin at its upper edge.
-    const top = lines.length === 1 ? Math.min(y0, y1) + (height + size) / 2 : Math.max(y0, y1);
+    const top =
+      lines.length === 1 && one.subtype !== 'FreeText' ? Math.min(y0, y1) + (height + size) / 2 : Math.max(y0, y1);
     return lines.map((str, i) => ({
       str,
       dir: 'ltr',
@@ -35,10 +38,11 @@ export function filledIn(annotations: readonly PdfAnnotation[]): PdfTextItem[] {
   });
 }
 
-function linesOf({ fieldType, fieldValue }: PdfAnnotation): string[] {
+function linesOf({ fieldType, fieldValue, subtype, textContent, contentsObj }: PdfAnnotation): string[] {
   if (fieldType === 'Btn') return typeof fieldValue === 'string' && !/^(?:Off|)$/.test(fieldValue) ? [TICKED] : [];
-  if (fieldType !== 'Tx' && fieldType !== 'Ch') return [];
-  return [fieldValue]
+  const isText = subtype === 'FreeText';
+  if (!isText && fieldType !== 'Tx' && fieldType !== 'Ch') return [];
+  return [isText ? (textContent ?? contentsObj?.str) : fieldValue]
     .flat()
     .filter((value) => typeof value === 'string')
     .join('\n')

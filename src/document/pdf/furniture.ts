@@ -8,16 +8,28 @@ const LEAST_PAGES = 3;
 const LEAST_SHARE = 0.4;
 const SAME_HEIGHT = 2;
 const MOST_OF_TWO = 0.5;
+/** What the number of a page is called, and what stands before the number of all pages. */
+const NAMES = String.raw`(?:page|seite|blatt|slide|folie|sheet|p\.|s\.)`;
+const OF = String.raw`(?:\/|of|von|de|sur)`;
 /** The number of a page, as it is written at the beginning or end of a header or footer. */
-const PAGE_NUMBER =
-  /^\d+(?=\s|$)|(?:\d+\s*(?:\/|of|von|de|sur)\s*)?(?<![\p{L}\d.,])\d+$|(?<=\b(?:page|seite|p\.)\s*)\d+/giu;
+const PAGE_NUMBER = new RegExp(
+  String.raw`^\d+(?=\s|$)|(?:\d+\s*${OF}\s*)?(?<![\p{L}\d.,])\d+$|(?<=\b${NAMES}\s*)\d+`,
+  'giu',
+);
+
+export interface Furniture {
+  /** Lines that are not read. */
+  readonly left: ReadonlySet<PageLine>;
+  /** Of those that are read once, what is read: the number of the page is not. */
+  readonly kept: ReadonlyMap<PageLine, PageLine>;
+}
 
 /**
  * First and last lines that stand on many pages, but for the page's number. Other numbers in a line make it another line: what pages say differs in these alone where
  * they were made from one form. A row of a table that is repeated names its columns, and stays where it stands first. Pages of which nothing else would be left are
  * alike, and have no headers; of two pages, half of the lines are enough to say so.
  */
-export function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
+export function repeated(pages: readonly ReadPage[]): Furniture {
   const key = ({ text, v }: PageLine): string => {
     const plain = text.replaceAll(CELLS, ' ').replace(PAGE_NUMBER, '#').trim();
     return pages.length > 2 ? plain : `${Math.round(v / SAME_HEIGHT)} ${plain}`;
@@ -53,30 +65,58 @@ export function repeated(pages: readonly ReadPage[]): ReadonlySet<PageLine> {
   );
   const share = pages.length > 2 ? 1 : MOST_OF_TWO;
   const alike = pages.every(({ lines }, i) => (found[i]?.length ?? 0) >= share * lines.length);
-  return new Set(alike ? [] : withoutOne(found, pages, key));
+  return alike ? { left: new Set(), kept: new Map() } : withoutOne(found, pages, key);
 }
 
 /** What a header says besides the number of its page. */
-const PAGE_WORDS = /\b(?:page|seite|of|von|de|sur|p\.)|[^\p{L}\p{N}]/giu;
+const PAGE_WORDS = new RegExp(String.raw`\b${NAMES}|\b${OF}|[^\p{L}\p{N}]`, 'giu');
 
 /** Of each header and footer one is read, where it says more than the number of its page: a header where it stands first, a footer where it stands last. */
 function withoutOne(
   found: readonly (readonly PageLine[])[],
   pages: readonly ReadPage[],
   key: (line: PageLine) => string,
-): PageLine[] {
+): Furniture {
   const kept = new Map<string, PageLine>();
+  /** A number that is the same on all pages is no page's. */
+  const texts = new Map<string, Set<string>>();
   found.forEach((lines, i) => {
     if (lines.length === 0) return;
     let [top, bottom] = [Infinity, -Infinity];
     for (const { v } of pages[i]?.lines ?? []) [top, bottom] = [Math.min(top, v), Math.max(bottom, v)];
     for (const line of lines) {
       const own = key(line).replace(/^-?\d+ /, '');
+      texts.set(own, (texts.get(own) ?? new Set()).add(line.text));
       // The first of repeated rows is not among them.
       if (line.row || own.replace(PAGE_WORDS, '') === '') continue;
       if (line.v > (top + bottom) / 2 || !kept.has(own)) kept.set(own, line);
     }
   });
-  const one = new Set(kept.values());
-  return found.flat().filter((line) => !one.has(line));
+  const one = new Map(
+    [...kept].map(([own, line]) => [line, (texts.get(own)?.size ?? 0) > 1 ? withoutNumber(line) : line]),
+  );
+  return { left: new Set(found.flat().filter((line) => !one.has(line))), kept: one };
+}
+
+/** The number of a page with its words and what parts it from the rest, before or behind it. */
+const NUMBER_BEFORE = new RegExp(String.raw`^(?:${NAMES}\s*)?\d+(?:\s*${OF}\s*\d+)?[\s|·•–—-]+(?=\p{L})`, 'iu');
+const NUMBER_BEHIND = new RegExp(String.raw`[\s|·•–—,-]+(?:${NAMES}\s*)?(?:\d+\s*${OF}\s*)?(?<![\p{L}\d.,])\d+$`, 'iu');
+
+function withoutNumber(line: PageLine): PageLine {
+  const { text, runs } = line;
+  const from = NUMBER_BEFORE.exec(text)?.[0].length ?? 0;
+  const to = NUMBER_BEHIND.exec(text)?.index ?? text.length;
+  if (from >= to || (from === 0 && to === text.length)) return line;
+  return {
+    ...line,
+    text: text.slice(from, to),
+    // A row of which one cell is left is a line.
+    row: line.row && text.slice(from, to).includes(CELLS),
+    runs: runs.flatMap((run) => {
+      const [start, end] = [Math.max(run.start, from), Math.min(run.end, to)];
+      if (start >= end) return [];
+      const bounds = run.bounds?.slice(start - run.start, end - run.start + 1);
+      return [{ ...run, start: start - from, end: end - from, ...(bounds && { bounds }) }];
+    }),
+  };
 }

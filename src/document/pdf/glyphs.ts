@@ -13,12 +13,21 @@ interface Glyph {
   readonly y: number;
   readonly endX: number;
   readonly endY: number;
+  /** In a layer that is not shown. */
+  readonly hidden: boolean;
 }
 
 /** What a font tells: by what its widths are multiplied, and whether it is written downwards. */
 export interface FontFacts {
   readonly scale: number;
   readonly vertical: boolean;
+}
+
+/** What a file tells of what it draws. */
+export interface DrawingFacts {
+  fontOf(name: string): FontFacts;
+  /** Whether a group of optional content is shown. */
+  isShown(group: unknown): boolean;
 }
 
 export const USUAL_FONT: FontFacts = { scale: 0.001, vertical: false };
@@ -59,9 +68,11 @@ const numberOf = (value: unknown): number => (typeof value === 'number' && Numbe
 function glyphsOf(
   { fnArray, argsArray }: PdfOperators,
   OPS: Readonly<Record<string, number>>,
-  fontOf: (name: string) => FontFacts,
+  { fontOf, isShown }: DrawingFacts,
 ): Glyph[] {
   const glyphs: Glyph[] = [];
+  /** Of the marks around what is drawn, whether each hides it. */
+  const marks: boolean[] = [];
   const saved: State[] = [];
   let state: State = {
     ctm: IDENTITY,
@@ -102,7 +113,8 @@ function glyphsOf(
         advance(numberOf(width) * state.font.scale * state.size);
         const [endX, endY] = place();
         advance(state.spacing + (isSpace === true ? state.wordSpacing : 0));
-        if (typeof unicode === 'string' && !state.font.vertical) glyphs.push({ unicode, x, y, endX, endY });
+        if (typeof unicode === 'string' && !state.font.vertical)
+          glyphs.push({ unicode, x, y, endX, endY, hidden: marks.includes(true) });
       }
     }
   };
@@ -167,6 +179,15 @@ function glyphsOf(
           if (Array.isArray(entry) && entry[0] === 'Font' && Array.isArray(entry[1]))
             setFont((entry[1] as unknown[])[0], (entry[1] as unknown[])[1]);
         break;
+      case OPS['beginMarkedContent']:
+        marks.push(false);
+        break;
+      case OPS['beginMarkedContentProps']:
+        marks.push(first === 'OC' && !isShown(second));
+        break;
+      case OPS['endMarkedContent']:
+        marks.pop();
+        break;
       case OPS['showText']:
         show(first);
         break;
@@ -184,16 +205,16 @@ const SOFT_HYPHEN = '\u00ad';
 /** Letters that are written from right to left, with their marks, but for digits. */
 const RTL = /[\u0590-\u05ff\u0600-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/u;
 
-/** Pieces with the places of their letters. Those of which the operations do not draw the same letters in the same order stay as they are. */
+/** Pieces with the places of their letters, without those of layers that are not shown. Those of which the operations do not draw the same letters in the same order stay as they are. */
 export function measured(
   { items }: PdfTextContent,
   operators: PdfOperators,
   OPS: Readonly<Record<string, number>>,
-  fontOf: (name: string) => FontFacts,
+  facts: DrawingFacts,
 ): PdfTextContent['items'] {
-  const glyphs = glyphsOf(operators, OPS, fontOf).filter(({ unicode }) => unicode.trim() !== '');
+  const glyphs = glyphsOf(operators, OPS, facts).filter(({ unicode }) => unicode.trim() !== '');
   let next = 0;
-  return items.map((item) => {
+  return items.flatMap((item) => {
     if (!('str' in item) || item.str.trim() === '') return item;
     const first = firstOf(item, glyphs, next);
     if (first === undefined) return item;
@@ -204,6 +225,7 @@ export function measured(
     }
     const found = boundsOf(item, glyphs, first);
     next = found?.end ?? first + 1;
+    if (glyphs[first]?.hidden === true) return [];
     if (found === undefined) return item;
     // pdf.js leaves out a soft hyphen, which is drawn where a word is parted at a line's end; Typst writes all of them so.
     if (glyphs[next]?.unicode !== SOFT_HYPHEN || firstOf(endOf(item), glyphs, next) !== next)

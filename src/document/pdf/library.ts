@@ -35,6 +35,13 @@ export interface PdfAnnotation {
   readonly hidden?: boolean;
   readonly password?: boolean;
   readonly rect?: readonly number[];
+  readonly subtype?: string;
+  readonly annotationFlags?: number;
+  readonly contentsObj?: { readonly str: string };
+  readonly titleObj?: { readonly str: string };
+  /** Lines of a text that is written on the page (`FreeText`). */
+  readonly textContent?: readonly string[];
+  readonly defaultAppearanceData?: { readonly fontSize?: number };
 }
 
 export interface PdfPage {
@@ -67,6 +74,9 @@ export interface PdfFile {
   /** Null where the file has no form. */
   getFieldObjects(): Promise<object | null>;
   getMetadata(): Promise<{ readonly info: object }>;
+  /** By names, null where there are none. */
+  getAttachments(): Promise<Readonly<Record<string, { readonly filename?: unknown }>> | null>;
+  getOptionalContentConfig(): Promise<{ isVisible(group: unknown): boolean }>;
 }
 
 export interface PdfLibrary {
