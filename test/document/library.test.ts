@@ -466,8 +466,10 @@ describe('with nano', () => {
     await library.add(textFile(text.slice(0, 4).join('\n\n'), 'harbour.txt'));
     await library.add(textFile(text.slice(4).join('\n\n'), 'projects.txt'));
     await library.settled();
-    const { text: answer, citations } = await library.ask('What is the call sign of the Aurora?', { mode: 'passages' });
-    expect(answer).toBe('KX-417');
+    const question = 'What is the call sign of the Aurora?';
+    await library.prepare({ mode: 'passages', question });
+    const { text: answer, citations, read } = await library.ask(question, { mode: 'passages' });
+    expect([answer, read.tokens - read.cached]).toEqual(['KX-417', 1]);
     expect(citations[0]).toMatchObject({ name: 'harbour.txt', quote: 'KX-417', kind: 'exact' });
   });
 });
