@@ -136,7 +136,8 @@ export class Desktop {
   readonly #pages = new Map<number, Contents>();
   /** Saves that run in pages. */
   readonly #held = new Map<number, number>();
-  #released: (() => void) | undefined;
+  /** Who waits for their end. */
+  readonly #waiting = new Set<() => void>();
   #saved = false;
 
   /** Made by `createDesktop`. */
@@ -307,18 +308,21 @@ export class Desktop {
   #hold(page: number, count: number): void {
     if (count === 0) this.#held.delete(page);
     else this.#held.set(page, count);
-    if (this.#held.size === 0) this.#released?.();
+    if (this.#held.size === 0) for (const released of this.#waiting) released();
   }
 
   async #unheld(): Promise<void> {
     if (this.#held.size === 0) return;
-    let late: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
-      this.#released = resolve;
-      late = setTimeout(resolve, this.#patience);
+      const released = (): void => {
+        clearTimeout(late);
+        this.#waiting.delete(released);
+        resolve();
+      };
+      const late = setTimeout(released, this.#patience);
       late.unref();
+      this.#waiting.add(released);
     });
-    clearTimeout(late);
   }
 
   /** Quits again when everything is saved. Another listener may still prevent that, so engines are not ended here. */

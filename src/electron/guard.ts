@@ -7,7 +7,7 @@ import { packError, type Endpoint, type ToEngine } from '../worker/protocol.ts';
 import { parseFileAddress, SCHEME } from './addresses.ts';
 import type { MainPort } from './electron.ts';
 import { domPort, type PortEndpoint } from './ports.ts';
-import { LENT_SCHEME, type Carried } from './process-api.ts';
+import { LENT_SCHEME, OPENING, type Carried } from './process-api.ts';
 
 /** Calls that run at once, far more than any page makes. */
 const MOST_CALLS = 4096;
@@ -71,7 +71,7 @@ export function guard(port: PortEndpoint, options: GuardOptions): Guard {
           if (WRITING.includes(method)) writing.add(id);
           try {
             if (running.size > MOST_CALLS) throw new InputError('busy', `${MOST_CALLS} calls run already`);
-            receive(method === 'load' ? checkedLoad(message, raw, ports, options) : message);
+            receive(OPENING.includes(method) ? checkedFiles(message, raw, ports, options) : message);
           } catch (error) {
             endpoint.post({ kind: 'error', id, error: packError(error) });
           }
@@ -111,13 +111,14 @@ export function readMessage(raw: unknown): ToEngine | undefined {
   }
 }
 
-interface LoadParams {
+interface FileParams {
   readonly input?: unknown;
+  readonly fetch?: unknown;
   readonly settings?: { readonly mmproj?: unknown; readonly hub?: unknown } | null;
 }
 
 /** The call with addresses that the engine may open. Throws `InputError` for all others. */
-function checkedLoad(
+function checkedFiles(
   message: CallMessage,
   raw: unknown,
   ports: readonly MainPort[],
@@ -127,7 +128,8 @@ function checkedLoad(
   const portOf = (what: Carried): MainPort | undefined => ports[Array.isArray(carried) ? carried.indexOf(what) : -1];
   const lent = portOf('lent');
   const own = portOf('fetch');
-  const { input, settings } = message.params as LoadParams;
+  const { fetch: _fetch, ...params } = message.params as FileParams;
+  const { input, settings } = params;
   const prefix = lent && options.lend(lent);
   const hub = settings?.hub ?? HUB;
   const place = (address: unknown): string => allowed(address, String(hub), prefix, options.downloads);
@@ -138,6 +140,7 @@ function checkedLoad(
   return {
     ...message,
     params: {
+      ...params,
       input: Array.isArray(input) ? input.map(place) : place(input),
       settings: { ...settings, ...(plain ? {} : { mmproj: place(mmproj) }) },
       ...(own === undefined ? {} : { fetch: domPort(own) }),

@@ -33,8 +33,8 @@ export class Lending {
     return projector === undefined || projector === model ? place : [place, places.get(projector) ?? ''];
   }
 
-  /** A port on which the files can be read, until it is closed. */
-  open(): MessagePort {
+  /** A port on which the files can be read, until `end` lets those go that have these addresses. */
+  open(addresses: readonly string[]): { readonly port: MessagePort; readonly end: () => void } {
     const { port1, port2 } = new MessageChannel();
     const find = (file: string): Blob => {
       const found = this.#files.get(file);
@@ -50,12 +50,18 @@ export class Lending {
             .arrayBuffer(),
         ),
     });
-    return port2;
+    const end = (): void => {
+      port1.close();
+      // Files that were lent together have the same beginning.
+      const ids = new Set(addresses.map((address) => address.slice(LENT_SCHEME.length + 1).split('/', 1)[0]));
+      for (const file of this.#files.keys()) if (ids.has(file.split('/', 1)[0])) this.#files.delete(file);
+    };
+    return { port: port2, end };
   }
 
-  /** Whether an address is one of a lent file. */
-  static isLent(address: unknown): boolean {
-    return [address].flat().some((one) => typeof one === 'string' && one.startsWith(`${LENT_SCHEME}:`));
+  /** Whether this is the address of a lent file. */
+  static isLent(this: void, address: unknown): address is string {
+    return typeof address === 'string' && address.startsWith(`${LENT_SCHEME}:`);
   }
 
   #lend(id: string, name: string, data: Blob | Uint8Array): string {

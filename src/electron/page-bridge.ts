@@ -99,6 +99,10 @@ export class PageBridge {
     try {
       await this.request({ kind: 'connect', engine: id });
       return { id, port: await port };
+    } catch (error) {
+      // It may have been started, and come later.
+      this.#bridge.request({ kind: 'end', engine: id }).catch(() => undefined);
+      throw error;
     } finally {
       stop();
     }

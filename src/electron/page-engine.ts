@@ -3,15 +3,16 @@ import { DeviceError } from '../errors.ts';
 import type { Endpoint, ToEngine, ToPage } from '../worker/protocol.ts';
 import { Lending } from './lending.ts';
 import type { PageBridge, StartedEngine } from './page-bridge.ts';
-import type { Carried } from './process-api.ts';
+import { OPENING, type Carried } from './process-api.ts';
 
 /** An engine in a process of its own. */
 export function processEndpoint(bridge: PageBridge, { id, port }: StartedEngine, lending: Lending): Endpoint {
   let stop = (): void => {};
+  const ends: (() => void)[] = [];
   return {
     // Buffers are copied: Electron delivers nothing of a message whose buffers were transferred.
     post: (message) => {
-      const { sent, ports } = withPorts(message as ToEngine, lending);
+      const { sent, ports } = withPorts(message as ToEngine, lending, ends);
       port.postMessage(sent, ports);
     },
     listen: (message, failed) => {
@@ -25,15 +26,22 @@ export function processEndpoint(bridge: PageBridge, { id, port }: StartedEngine,
     close: () => {
       stop();
       port.close();
+      for (const end of ends.splice(0)) end();
       // The app may be quitting.
       bridge.request({ kind: 'end', engine: id }).catch(() => undefined);
     },
   };
 }
 
-/** Ports cannot stand in a message between processes; they go beside it, and `carried` says what they are. */
-function withPorts(message: ToEngine, lending: Lending): { readonly sent: unknown; readonly ports: MessagePort[] } {
-  if (message.kind !== 'call' || message.method !== 'load') return { sent: message, ports: [] };
+/**
+ * Ports cannot stand in a message between processes; they go beside it, and `carried` says what they are. `ends` are called when the engine has ended.
+ */
+function withPorts(
+  message: ToEngine,
+  lending: Lending,
+  ends: (() => void)[],
+): { readonly sent: unknown; readonly ports: MessagePort[] } {
+  if (message.kind !== 'call' || !OPENING.includes(message.method)) return { sent: message, ports: [] };
   const { fetch: own, ...params } = message.params as {
     readonly input: unknown;
     readonly settings: { readonly mmproj?: unknown };
@@ -41,9 +49,12 @@ function withPorts(message: ToEngine, lending: Lending): { readonly sent: unknow
   };
   const carried: Carried[] = [];
   const ports: MessagePort[] = [];
-  if (Lending.isLent(params.input) || Lending.isLent(params.settings.mmproj)) {
+  const lent = [params.input, params.settings.mmproj].flat().filter(Lending.isLent);
+  if (lent.length > 0) {
+    const { port, end } = lending.open(lent);
     carried.push('lent');
-    ports.push(lending.open());
+    ports.push(port);
+    ends.push(end);
   }
   if (own !== undefined) {
     carried.push('fetch');

@@ -39,5 +39,8 @@ export interface LentApi {
 /** A page's files are named by this scheme: `octavo-lent:<id>/<name>`. */
 export const LENT_SCHEME = 'octavo-lent';
 
-/** What a 'load' message from a page carries beside it, in the order of its ports. */
+/** The calls that name files, which the guard checks and ports may come with. */
+export const OPENING: readonly string[] = ['load', 'inspect'];
+
+/** What such a call of a page carries beside it, in the order of its ports. */
 export type Carried = 'lent' | 'fetch';

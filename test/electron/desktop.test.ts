@@ -2,15 +2,20 @@
  * The main process in plain Node, on modules that stand for Electron's (fake-electron.ts): the bridge and its misuse, engines in processes that are killed, two
  * windows that load one model, and quitting while a session is saved. The engine's process and the preload script are those of dist/.
  */
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createDesktop, type Desktop, type DesktopOptions } from '../../src/electron/desktop.ts';
 import type { Contents } from '../../src/electron/electron.ts';
-import type { DesktopEvent } from '../../src/electron/messages.ts';
+import { Lending } from '../../src/electron/lending.ts';
+import type { Bridge, DesktopEvent } from '../../src/electron/messages.ts';
+import { PageBridge } from '../../src/electron/page-bridge.ts';
+import type { LentApi } from '../../src/electron/process-api.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
+import { Caller } from '../../src/worker/caller.ts';
+import { portEndpoint } from '../../src/worker/endpoints.ts';
 import { serve } from '../../tools/static-server.mjs';
 import { CHATML, tinyModel } from '../support/tiny-model.ts';
 import { FakeElectron } from './fake-electron.ts';
@@ -189,6 +194,9 @@ describe('engines', () => {
     const reader = await octavo.load('nano-text', { device: 'wasm' });
     expect(reader.capabilities.paint).toBe(false);
     await Promise.all([lent.destroy(), bytes.destroy(), nano.destroy(), reader.destroy()]);
+    for (const input of [TINY, file, 'nano'])
+      expect(await octavo.inspect(input)).toMatchObject({ runs: true, format: 'gguf' });
+    expect(await octavo.availability(TINY)).toBe('available');
     await until(() => electron.children.every(({ pid }) => pid === undefined || !alive(pid)));
   });
 
@@ -208,6 +216,39 @@ describe('engines', () => {
     const error = await octavo.load(place(), { device: 'wasm' }).catch((fault: unknown) => fault);
     expect(error).toMatchObject({ name: expect.stringMatching(/^(InputError|FileError)$/) as unknown });
     expect(String(error)).not.toContain('secret.gguf: ');
+    await expect(octavo.inspect(place())).rejects.toMatchObject({ message: (error as Error).message });
+  });
+
+  test('have what the page lends as long as they run', async () => {
+    const lending = new Lending();
+    const place = String(await lending.addresses(new Uint8Array(8)));
+    const file = place.slice(place.indexOf(':') + 1);
+    const sizeOf = (port: MessagePort) => new Caller<LentApi>(portEndpoint(port)).call('size', { file });
+    const { port, end } = lending.open([place]);
+    expect(await sizeOf(port)).toBe(8);
+    end();
+    const other = lending.open([]);
+    expect(await sizeOf(other.port)).toBeUndefined();
+    other.end();
+  });
+
+  test('whose port does not come are ended', async () => {
+    jest.useFakeTimers();
+    try {
+      const asked: string[] = [];
+      const request: Bridge['request'] = async ({ kind }) => {
+        asked.push(kind);
+        return { value: undefined };
+      };
+      const silent = { addEventListener: () => undefined, removeEventListener: () => undefined };
+      const starting = new PageBridge({ place: 'process', request, listen: () => undefined }, silent).start();
+      starting.catch(() => undefined);
+      await jest.advanceTimersByTimeAsync(30_000);
+      await expect(starting).rejects.toMatchObject({ name: 'DeviceError', code: 'unavailable' });
+      expect(asked).toEqual(['connect', 'end']);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test('do not read a projector or a hub beside what is allowed', async () => {
@@ -427,8 +468,13 @@ describe('quitting', () => {
     await page.bridge.request({ kind: 'holding', count: 2 });
     electron.app.quit();
     expect(electron.ended).toBe(false);
+    // Whoever else waits does not wait longer.
+    const begun = performance.now();
+    const others = [desktop.settled(), desktop.settled()];
     await page.bridge.request({ kind: 'holding', count: 0 });
     await until(() => electron.ended);
+    await Promise.all(others);
+    expect(performance.now() - begun).toBeLessThan(5000);
     await begin();
     electron.app.quit();
     expect([electron.ended, electron.quits]).toEqual([true, 1]);
