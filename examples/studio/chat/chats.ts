@@ -20,8 +20,9 @@ export interface Measured {
   /** Milliseconds to the first word, and tokens a second. */
   readonly first: number;
   readonly rate: number;
-  /** Milliseconds for each token that was read. */
-  readonly perToken: number;
+  /** Tokens that were read after the question was asked, and the milliseconds that it took. */
+  readonly read: number;
+  readonly prefill: number;
   /** Tokens of the context. */
   readonly usage: number;
 }

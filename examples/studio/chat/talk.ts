@@ -20,6 +20,9 @@ export interface TalkState {
   readonly attached: Photo | undefined;
 }
 
+/** Tokens from which on the time of reading one can be told. */
+const TELLING = 16;
+
 interface Held {
   readonly session: OctavoSession;
   readonly chat: string;
@@ -37,6 +40,8 @@ class Talk {
   });
   #held: Held | undefined;
   #abort: AbortController | undefined;
+  /** The picture that is read before its question is asked. */
+  #reading: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
 
   constructor() {
     holder.state.subscribe(({ model }) => {
@@ -53,6 +58,7 @@ class Talk {
 
   show(chat: Chat): void {
     this.stop();
+    this.#reading?.abort.abort();
     this.#change({ chat, problem: undefined, answering: undefined });
     settings.set({ chat: chat.id });
     this.#answerOpen();
@@ -65,6 +71,41 @@ class Talk {
 
   attach(photo: Photo | undefined): void {
     this.#change({ attached: photo });
+    this.#reading?.abort.abort();
+    const { model } = holder;
+    const { chat, answering } = this.state.value;
+    if (photo === undefined || model === undefined || answering !== undefined || !model.capabilities.see) return;
+    const abort = new AbortController();
+    const picture: Message = { id: '', role: 'user', text: '', picture: photo };
+    this.#reading = { abort, ended: this.#readAhead(model, chat, picture, this.#reading?.ended, abort.signal) };
+  }
+
+  /** Reads a picture while its question is written. */
+  async #readAhead(
+    model: OctavoModel,
+    chat: Chat,
+    picture: Message,
+    before: Promise<void> | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await before;
+    try {
+      const session = await this.#session(model, chat, chat.messages, signal);
+      if (this.#held?.session === session) this.#held = { ...this.#held, messages: chat.messages.length };
+      await session.prefill([toModel(picture, model)], { signal });
+    } catch (error) {
+      // What goes wrong here goes wrong again with the question, and is told then.
+      if (isAbort(error)) return;
+      this.#held?.session.destroy();
+      this.#held = undefined;
+    }
+  }
+
+  /** What was read of a picture stays in the session; what is left of it is read with the question. */
+  async #endReading(): Promise<void> {
+    this.#reading?.abort.abort();
+    await this.#reading?.ended;
+    this.#reading = undefined;
   }
 
   stop(): void {
@@ -95,7 +136,9 @@ class Talk {
 
   /** The time that reading a token took, as far as it is known. */
   get perToken(): number | undefined {
-    return this.state.value.chat.messages.findLast(({ measured }) => measured !== undefined)?.measured?.perToken;
+    const { measured } =
+      this.state.value.chat.messages.findLast(({ measured }) => (measured?.read ?? 0) >= TELLING) ?? {};
+    return measured && measured.prefill / measured.read;
   }
 
   #answerOpen(): void {
@@ -117,6 +160,7 @@ class Talk {
     try {
       await screenLock.during(settings.value.awake, async () => {
         const before = chat.messages.slice(0, -1);
+        await this.#endReading();
         const session = await this.#session(model, chat, before, signal);
         const begun = performance.now();
         let first = 0;
@@ -137,11 +181,11 @@ class Talk {
           if (!visible.value) await whenVisible(signal);
         }
         const report = await stream.finished;
-        const fresh = report.tokens.prompt - report.tokens.cached;
         const measured: Measured = {
           first,
           rate: report.rate.decode,
-          perToken: fresh > 0 ? report.time.prefill / fresh : 0,
+          read: report.tokens.prompt - report.tokens.cached,
+          prefill: report.time.prefill,
           usage: session.contextUsage,
         };
         this.#finish(chat.id, { id: crypto.randomUUID(), role: 'assistant', text, measured });

@@ -173,6 +173,25 @@ describe('studio in Chromium', () => {
         const databases = await indexedDB.databases();
         return databases.some(({ name }) => name === 'octavo-studio-chats');
       });
+      // The picture's 24 tokens were read before its question was asked.
+      await page.waitForFunction(
+        () =>
+          new Promise((resolve) => {
+            const opened = indexedDB.open('octavo-studio-chats');
+            opened.onsuccess = () => {
+              const { result: database } = opened;
+              const all = database
+                .transaction([...database.objectStoreNames])
+                .objectStore(database.objectStoreNames[0]!);
+              const found = all.getAll();
+              found.onsuccess = () => {
+                database.close();
+                const [chat] = found.result as { messages: { measured?: { read: number } }[] }[];
+                resolve((chat?.messages[1]?.measured?.read ?? 99) < 24);
+              };
+            };
+          }),
+      );
       await page.reload();
       await page.waitForSelector('.message.assistant .message-tools');
       expect(await page.textContent('.messages')).toBe(before);
