@@ -29,7 +29,7 @@ export async function remoteEmbed(
     const { data, usage } = ((await sendForJson(server, 'embeddings', body, signal)) ?? {}) as Members;
     if (!Array.isArray(data) || data.length !== input.length)
       throw malformed(server, 'embeddings', `answered with other than the ${input.length} vectors that were asked for`);
-    data.forEach((one: unknown) => rows.push(unit(vectorOf(server, one))));
+    rows.push(...inOrder(server, data).map((one) => unit(vectorOf(server, one))));
     const { prompt_tokens } = (usage ?? {}) as Members;
     tokens += typeof prompt_tokens === 'number' ? prompt_tokens : 0;
     onProgress(rows.length, texts.length);
@@ -40,6 +40,15 @@ export async function remoteEmbed(
   const vectors = new Float32Array(rows.length * width);
   rows.forEach((row, i) => vectors.set(row, i * width));
   return { vectors, dimensions: width, tokens, truncated: [] };
+}
+
+/** The vectors in the order of their texts, which `index` tells, where a server says it. */
+function inOrder(server: Server, data: readonly unknown[]): readonly unknown[] {
+  const indices = data.map((one, i) => ((one ?? {}) as Members)['index'] ?? i);
+  const ordered = data.map((_, i) => data[indices.indexOf(i)]);
+  if (new Set(ordered).size < data.length)
+    throw malformed(server, 'embeddings', 'answered with vectors that are not one for each text');
+  return ordered;
 }
 
 function vectorOf(server: Server, one: unknown): Float32Array {

@@ -259,6 +259,16 @@ describe('vectors and order of texts', () => {
     const found = await model.embed(['x']);
     expect([[...found[0]!], found.tokens]).toEqual([[...Float32Array.of(0.6, 0.8)], 5]);
     reply({
+      data: [
+        { index: 1, embedding: [0, 2] },
+        { index: 0, embedding: [2, 0] },
+      ],
+    });
+    expect((await model.embed(['x', 'y'])).map((row) => [...row])).toEqual([
+      [1, 0],
+      [0, 1],
+    ]);
+    reply({
       results: [
         { index: 0, relevance_score: 0.1 },
         { index: 1, relevance_score: 0.9 },
@@ -281,6 +291,12 @@ describe('vectors and order of texts', () => {
   ])('nonsense is refused: %j', async (body) => {
     reply(body);
     expect(await failure(model.embed(['x']))).toMatchObject(broken);
+  });
+
+  test('vectors that are not one for each text are refused', async () => {
+    const one = { index: 0, embedding: [1] };
+    reply({ data: [one, { ...one }] });
+    expect(await failure(model.embed(['x', 'y']))).toMatchObject(broken);
   });
 
   test.each([[{}], [{ results: [{ index: 7, relevance_score: 1 }] }], [{ results: [null] }]])(
