@@ -76,25 +76,31 @@ export class FolderRecords implements Records {
     return false;
   }
 
-  /** Uses a file that only one process can create, that is renewed while the lock is held, and removed afterwards. */
+  /**
+   * Uses a file that only one process can create, that is renewed while the lock is held, and removed afterwards. A holder that was suspended for longer than
+   * `LOCK_MS` has lost it, and leaves the file to whoever has it now.
+   */
   async lock<T>(name: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     const path = this.#path(['lock', name]);
     await this.#named(() => mkdir(dirname(path), { recursive: true }));
-    while (!(await this.#named(() => take(path)))) {
+    const own = `${process.pid} ${randomUUID()}`;
+    while (!(await this.#named(() => take(path, own)))) {
       signal?.throwIfAborted();
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    const renewal = setInterval(() => {
+    const held = async (): Promise<boolean> => (await readFile(path, 'utf8').catch(() => '')) === own;
+    const renew = async (): Promise<void> => {
       const now = new Date();
-      utimes(path, now, now).catch(() => {});
-    }, RENEWAL_MS);
+      if (await held()) await utimes(path, now, now);
+    };
+    const renewal = setInterval(() => void renew().catch(() => {}), RENEWAL_MS);
     renewal.unref();
     try {
       signal?.throwIfAborted();
       return await body();
     } finally {
       clearInterval(renewal);
-      await rm(path, { force: true }).catch(() => {});
+      if (await held()) await rm(path, { force: true }).catch(() => {});
     }
   }
 
@@ -185,11 +191,11 @@ async function files(path: string): Promise<string[]> {
 }
 
 /** Returns true when this process now holds the lock. An abandoned one is removed. */
-async function take(path: string): Promise<boolean> {
+async function take(path: string, own: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx');
     try {
-      await file.writeFile(String(process.pid));
+      await file.writeFile(own);
     } finally {
       await file.close();
     }
@@ -204,8 +210,8 @@ async function take(path: string): Promise<boolean> {
     ),
     readFile(path, 'utf8').catch(() => ''),
   ]);
-  if (Date.now() - changed > LOCK_MS || (/^\d+$/.test(holder) && !isAlive(Number(holder))))
-    await rm(path, { force: true });
+  const [, pid] = /^(\d+)(?: |$)/.exec(holder) ?? [];
+  if (Date.now() - changed > LOCK_MS || (pid !== undefined && !isAlive(Number(pid)))) await rm(path, { force: true });
   return false;
 }
 

@@ -118,6 +118,34 @@ describe('models in a folder', () => {
     expect(files().filter((file) => file.includes('lock'))).toEqual([]);
   });
 
+  test('a holder that slept through its lock does not end that of the next one', async () => {
+    const records = new FolderRecords(folder);
+    const hold = (): { readonly locked: Promise<void>; readonly done: Promise<void>; end: () => void } => {
+      let begin = (): void => undefined;
+      let end = (): void => undefined;
+      const locked = new Promise<void>((resolve) => (begin = resolve));
+      const ended = new Promise<void>((resolve) => (end = resolve));
+      const done = records.lock('a', undefined, () => (begin(), ended));
+      return { locked, done, end };
+    };
+    const slept = hold();
+    await slept.locked;
+    const past = new Date(Date.now() - 60_000);
+    utimesSync(
+      files().find((path) => path.includes('lock'))!,
+      past,
+      past,
+    );
+    const second = hold();
+    await second.locked;
+    slept.end();
+    await slept.done;
+    expect(files().filter((path) => path.includes('lock'))).toHaveLength(1);
+    second.end();
+    await second.done;
+    expect(files().filter((path) => path.includes('lock'))).toEqual([]);
+  });
+
   test('a lock of a process that ended, or that is not renewed, does not hold', async () => {
     const records = new FolderRecords(folder);
     const ended = spawn(process.execPath, ['-e', '']);
