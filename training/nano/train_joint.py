@@ -3,7 +3,7 @@
     python patches.py --out ../runs/patches.pt
     python train_joint.py --stage joint --out ../runs/joint --minutes 97 --from ../runs/text.gguf --patches ../runs/patches.pt
     python train_joint.py --stage seeing --out ../runs/seeing --minutes 90 --from ../../models/nano/nano.gguf \\
-        --tower ../runs/tower/last.pt --drawings ../runs/drawings
+        --tower ../runs/tower/tower.pt --drawings ../runs/drawings
     python train_joint.py --stage gallery --out ../runs/gallery --minutes 240 --from ../runs/seeing.gguf --patches ../runs/gallery.pt --drawings ../runs/drawings
 
 `--from` is a GGUF of the text half alone or of the whole model, which then brings its own patches. Each
@@ -191,7 +191,7 @@ def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:
     if args.tower:
         saved = torch.load(args.tower, weights_only=True, map_location="cpu")
         tower = TowerConfig(**saved["tower"])
-        state = {f"siglip2.{name.removeprefix('tower.')}": p for name, p in (saved["model"] | saved["average"]).items() if name.startswith("tower.")} | state
+        state = {f"siglip2.{name}": p.float() for name, p in saved["weights"].items()} | state
     elif any(name.startswith("siglip2.") for name in state):
         tower = load(args.start).siglip2.c
     table, before = state["lm.embed_tokens.weight"], Codec().tokenizer
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--from", dest="start", type=Path, required=True, help="GGUF to start from")
     parser.add_argument("--patches", type=Path, help="weights of patches.py, when --from has none")
-    parser.add_argument("--tower", type=Path, help="checkpoint of train_tower.py, when --from has no tower")
+    parser.add_argument("--tower", type=Path, help="tower.pt of train_tower.py, when --from has no tower")
     parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, for the stages seeing and gallery")
     parser.add_argument("--layers", type=int, help="decoder layers, when more than --from has")
     parser.add_argument("--seed", type=int, default=1)
