@@ -78,6 +78,16 @@ test('HTML: what stands for a picture is read; navigation and questions for cons
   );
 });
 
+test('HTML: links that say where to go on the page, the way to it and links that edit it are not read', async () => {
+  const html =
+    '<a href="#main">Skip to <b>main content</b></a><ol class="nav breadcrumb"><li>Home</li></ol><div itemtype="https://schema.org/BreadcrumbList">Home › Fees</div>' +
+    '<h1>Fees<a href="#fees">¶</a> <span class="mw-editsection">[edit]</span></h1><p>It is <a href="#b">12 <i>euros</i></a><sup><a href="#1">a</a></sup>. <a href="/x">Skip to the end</a> <a href="#jump">jump</a></p>' +
+    '<p><a href="#">Back to top</a></p><a href="#left open">The end';
+  expect((await openTest(textFile(html, 'a.html'))).text).toBe(
+    'Fees\n\nIt is 12 eurosᵃ. Skip to the end jump\n\nThe end',
+  );
+});
+
 test('a file without text says so', async () => {
   const { notes } = await openTest(textFile(' \n\n', 'a.md'));
   expect(notes).toEqual(['it has no text; nothing can be found in it']);

@@ -20,6 +20,15 @@ const HOLDERS = new Set('html body main article h1 h2 h3 h4 h5 h6 p a'.split(' '
 const CONSENT_LABEL = /\b(?:cookies?|cookie[- ]?\p{L}{1,20}|consent|einwilligung(?:en)?|gdpr|dsgvo)\b/iu;
 const CONSENT_NAME =
   /(?:cookie|consent|gdpr|dsgvo)s?[-_]?(?:banner|bar|consent|dialog|layer|message|modal|notice|overlay|popup|wall)|cookiebot|onetrust|usercentrics/i;
+/** What a page is gone through by, by its name, class or kind: the way to it, links that edit it. */
+const WAYS = /(?:^|[\s_-])(?:breadcrumbs?(?![\p{L}\d])|mw-editsection)|BreadcrumbList/iu;
+/** Links to a place of the page itself that say where to go on it, or mark a heading, and nothing of what it says. */
+const GO_ON =
+  /^(?:[¶#§]*|(?:skip|jump)(?: (?:to|over|past|the|links?|navigation|main|content)\b.{0,60})|(?:go |return |back )?to (?:the )?(?:top|main content)(?: of (?:the )?page)?|(?:back|return|go) to (?:the )?(?:top|main content).{0,20}|back up|(?:direkt |weiter )?zu[mr] (?:haupt)?(?:inhalt|navigation|menü|suche|seitenanfang)(?: springen| gehen| wechseln)?|(?:zurück )?(?:zum seitenanfang|nach oben)|(?:navigation|menü) überspringen|(?:aller|passer|accéder) au contenu.{0,20}|haut de page|(?:saltar|ir) al contenido.{0,20})$/iu;
+/** Elements that may stand within such a link. */
+const WITHIN_LINK = new Set('b em i small span strong u'.split(' '));
+/** Characters of a link's text that are held back. */
+const LONGEST_LINK = 100;
 /** What has no end tag. */
 const VOID = new Set('area base br col embed hr img input link meta param source track wbr frame'.split(' '));
 /** What ends where the next of its kind begins. */
@@ -87,6 +96,8 @@ class Reader implements TokenHandler {
   #title = '';
   /** How many `pre` are open. */
   #literal = 0;
+  /** The text so far of a link to a place of the page itself. */
+  #link: string | undefined;
   #inRow = false;
   /** The cell that is open. */
   #cell: Span | undefined;
@@ -102,6 +113,7 @@ class Reader implements TokenHandler {
   }
 
   finish(): DocumentContent {
+    this.#endLink();
     do this.#endRow();
     while (this.#leaveTable());
     this.#flow.end();
@@ -113,7 +125,12 @@ class Reader implements TokenHandler {
   onCharacter({ chars }: Token.CharacterToken): void {
     // A picture (`svg`) within the page may have a title of its own.
     if (this.#raw === 'title' && this.#skipped === undefined) this.#title += this.#title.length < 1000 ? chars : '';
-    if (this.#raw === '' && this.#skipped === undefined) this.#flow.text(chars);
+    if (this.#raw !== '' || this.#skipped !== undefined) return;
+    if (this.#link === undefined) this.#flow.text(chars);
+    else {
+      this.#link += chars;
+      if (this.#link.length > LONGEST_LINK) this.#endLink();
+    }
   }
   onWhitespaceCharacter(token: Token.CharacterToken): void {
     this.onCharacter(token);
@@ -140,6 +157,7 @@ class Reader implements TokenHandler {
       }
       this.#skipped = undefined;
     }
+    if (!WITHIN_LINK.has(tagName)) this.#endLink();
     if (VOID.has(tagName)) {
       if (tagName === 'br') this.#flow.text(this.#literal > 0 ? '\n' : BREAK);
       else if (tagName === 'hr') this.#flow.end();
@@ -158,6 +176,7 @@ class Reader implements TokenHandler {
       if (tagName === skipped.tag && --skipped.depth === 0) this.#skipped = undefined;
       return;
     }
+    if (!WITHIN_LINK.has(tagName)) this.#endLink(tagName === 'a');
     if (tagName === 'ol' || tagName === 'ul') {
       if (this.#deeperLists > 0) this.#deeperLists--;
       else this.#lists.pop();
@@ -170,6 +189,13 @@ class Reader implements TokenHandler {
       this.#endRow();
       if (!this.#leaveTable() || this.#cell === undefined) this.#flow.end();
     } else if (BLOCKS.has(tagName) || /^(?:h[1-6]|li|pre)$/.test(tagName)) this.#flow.end();
+  }
+
+  /** A link that ends by its own tag and says only where to go on is left out. */
+  #endLink(whole = false): void {
+    const link = this.#link;
+    this.#link = undefined;
+    if (link !== undefined && !(whole && GO_ON.test(link.replace(/\s+/g, ' ').trim()))) this.#flow.text(link);
   }
 
   /** What an item of an ordered list is shown with. */
@@ -190,7 +216,8 @@ class Reader implements TokenHandler {
 
   #begin(token: Token.TagToken): void {
     const { tagName: tag } = token;
-    if (/^h[1-6]$/.test(tag)) this.#flow.begin('heading', Number(tag[1]));
+    if (tag === 'a' && token.attrs.some(({ name, value }) => name === 'href' && value.startsWith('#'))) this.#link = '';
+    else if (/^h[1-6]$/.test(tag)) this.#flow.begin('heading', Number(tag[1]));
     else if (tag === 'sup') this.#flow.beginRaised();
     else if (tag === 'ol' || tag === 'ul') {
       this.#flow.end();
@@ -250,7 +277,8 @@ function isHidden({ tagName, attrs }: Token.TagToken): boolean {
     if (HOLDERS.has(tagName)) return false;
     if (name === 'role') return SKIPPED_ROLES.has(value.trim().toLowerCase());
     if (name === 'aria-label') return CONSENT_LABEL.test(value);
-    return (name === 'id' || name === 'class') && CONSENT_NAME.test(value);
+    if (name === 'itemtype') return WAYS.test(value);
+    return (name === 'id' || name === 'class') && (CONSENT_NAME.test(value) || WAYS.test(value));
   });
 }
 
