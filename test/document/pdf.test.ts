@@ -344,6 +344,12 @@ describe('tables, justified lines and forms', () => {
     expect((await open(text)).text).toBe('\u0627\u0644\u0633\u0644\u0627\u0645 12');
   });
 
+  test('marks that fonts turn for lines written downwards are plain marks', async () => {
+    const text = ['\u6e2f\ufe11\u8239\ufe12', '\u706f\ufe35\u5854\ufe36'];
+    const texts = text.map((one, i) => ({ x: 60, y: 700 - 12 * i, text: one, font: 'F4' as const }));
+    expect((await open(texts)).text).toBe('\u6e2f\u3001\u8239\u3002\u706f(\u5854)');
+  });
+
   test('brackets of text from right to left that files give by their looks', async () => {
     // From the left: (Oslo), then two words, as they are seen; F4 says of each letter what it looks like.
     const text = [
