@@ -25,10 +25,10 @@ export interface Network {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly credentials?: RequestCredentials | undefined;
   /**
-   * URLs that are requested without a range, because their server refused one or answered it unusably. Filled by
-   * `request`.
+   * URLs that are requested without a range: their server refused one or answered it unusably (`refused`), or only the connection failed (`tried`). `cleared`:
+   * such a connection succeeded later, and the server says that it serves ranges, which are asked for again. Filled by `request`.
    */
-  readonly plain: Set<string>;
+  readonly plain: Map<string, 'refused' | 'tried' | 'cleared'>;
   /**
    * URLs whose Content-Length is that of a compressed body and therefore says nothing. Filled by the readers of bodies.
    */
@@ -36,7 +36,7 @@ export interface Network {
 }
 
 export function createNetwork(options: Pick<Network, 'fetch' | 'retry' | 'headers' | 'credentials'>): Network {
-  return { ...options, plain: new Set(), unsized: new Set() };
+  return { ...options, plain: new Map(), unsized: new Set() };
 }
 
 /**
@@ -117,10 +117,11 @@ export async function request(
   signal?: AbortSignal,
 ): Promise<RemoteBody> {
   checkUrl(url);
-  if (!network.plain.has(url)) {
+  const asked = network.plain.get(url);
+  if (asked === undefined || asked === 'cleared') {
     const ranged = await send(url, { start, end, known }, network, signal);
     if (ranged !== undefined) return ranged;
-    network.plain.add(url);
+    network.plain.set(url, 'refused');
   }
   const plain = await send(url, undefined, network, signal);
   if (plain !== undefined) return plain;
@@ -236,7 +237,8 @@ function fieldOf(error: unknown, field: 'message' | 'cause'): unknown {
  */
 function alternate(url: string, range: Range | undefined, network: Network): void {
   if (range === undefined) network.plain.delete(url);
-  else if (range.start === 0) network.plain.add(url);
+  else if (network.plain.get(url) === 'cleared') network.plain.set(url, 'refused');
+  else if (range.start === 0) network.plain.set(url, 'tried');
 }
 
 /** Undefined when the server does not accept the range. */
@@ -288,7 +290,11 @@ async function understand(
     };
   }
   if (status === 200) {
-    const resumable = versioned && range !== undefined && headers.get('accept-ranges') === 'bytes';
+    const serves = headers.get('accept-ranges') === 'bytes';
+    // It was the connection, and not the range: a download that breaks goes on at its byte.
+    const cleared = serves && !encoded && network.plain.get(url) === 'tried';
+    if (cleared) network.plain.set(url, 'cleared');
+    const resumable = versioned && serves && (range !== undefined || cleared);
     return { start: 0, size: sized ? Number(length) : undefined, validator, ranges: false, resumable };
   }
   await response.body?.cancel().catch(() => {});

@@ -137,6 +137,7 @@ export class FileServer {
     const { etag, lastModified } = file;
     const bytes = gzip === false ? file.bytes : gzipSync(file.bytes);
     const headers: Record<string, string | number> = {};
+    if (this.behaviour.ranges) headers['accept-ranges'] = 'bytes';
     if (etag !== undefined) headers['etag'] = etag;
     if (lastModified !== undefined) headers['last-modified'] = lastModified;
     let from = 0;

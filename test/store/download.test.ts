@@ -97,6 +97,26 @@ describe('a download', () => {
     expect(server.requests[1]!.ifRange).toBe('"one"');
   });
 
+  test('goes on at the byte after breaks, though its first connection failed', async () => {
+    server.behaviour.breakAfter = (n) => (n < 1 ? 1_000_000 : undefined);
+    let offline = true;
+    const flaky: typeof fetch = async (input, init) => {
+      // The request that asks for the reason fails, too.
+      const fails = offline || init?.redirect === 'manual';
+      offline = false;
+      if (fails) throw new TypeError('offline');
+      return fetch(input, init);
+    };
+    const resumable: unknown[] = [];
+    const source = await download(new ModelStore(new Database(freshName())), {
+      network: createNetwork({ fetch: flaky, retry: quick }),
+      monitor: (progress) => progress.phase === 'download' && resumable.push(progress.resumable),
+    });
+    expect(same(await bytesOf(source), content)).toBe(true);
+    expect(ranges()).toEqual([undefined, 'bytes=1000000-']);
+    expect(resumable[0]).not.toBe(false);
+  });
+
   test('gives up after some tries without progress, keeps what came, and goes on at the byte when called again', async () => {
     const name = freshName();
     server.behaviour.breakAfter = (n) => (n === 0 ? RECORD_BYTES + 777 : 0);
