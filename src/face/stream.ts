@@ -28,8 +28,8 @@ class Pieces<Item> {
 }
 
 /**
- * An answer, piece by piece. The engine waits while nobody reads. Leaving the loop, or `cancel`, ends the answer; an abort or a
- * failure rejects the reader, after the pieces that came before it. `finished` tells how it ended and what it cost.
+ * An answer, piece by piece. The engine waits while nobody reads. Leaving the loop, or `cancel`, ends the answer; a failure
+ * rejects the reader after the pieces that came before it, an abort at once. `finished` tells how it ended and what it cost.
  */
 export class AnswerStream<Item, Report> extends ReadableStream<Item> {
   /** Resolves when the answer is complete; rejects when it failed or was aborted. */

@@ -131,6 +131,8 @@ export class ModelHolder {
       const { choice } = this.state.value;
       if (this.model !== model || choice === undefined) return;
       this.#change({ choice: undefined, model: undefined, problem: { choice, error } });
+      // What is lost with it is its device: the engine and its memory are there until they are given back.
+      void model.destroy();
     });
   }
 
