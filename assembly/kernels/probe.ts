@@ -163,6 +163,7 @@ function exponentials(s: usize, count: usize, state: usize, spare: usize): void 
   const whole: usize = count & ~3;
   const tail = s + (whole << 2);
   soften(s, whole, 0, 0, state, state + 4);
+  if (whole == count) return;
   memory.copy(spare, tail, (count - whole) << 2);
   soften(spare, count - whole, s, whole, state, state + 4);
   memory.copy(tail, spare, (count - whole) << 2);

@@ -172,11 +172,11 @@ function valuesOf(y: usize, stride: usize, values: usize, format: u32, headDim: 
   }
 }
 
-/** As memory.copy, which V8 compiles to a call of the runtime: expensive for a single row. */
+/** As memory.copy, which V8 compiles to a call of the runtime: expensive for a single row, and also where no byte is left. */
 function copyRow(y: usize, x: usize, bytes: usize): void {
   let i: usize = 0;
   if (ASC_FEATURE_SIMD) for (; i + 16 <= bytes; i += 16) v128.store(y + i, v128.load(x + i));
-  memory.copy(y + i, x + i, bytes - i);
+  if (i < bytes) memory.copy(y + i, x + i, bytes - i);
 }
 
 /** Copies tokens of an f32 or f16 page, whose rows follow each other, as f32. */
