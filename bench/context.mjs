@@ -299,7 +299,10 @@ async function steps(setting, options) {
   return { threads: setting.threads, steps: count, runs: Number(options.runs), results };
 }
 
-/** How often TokenSelect's choices are reused while a real model answers greedily behind the beginning of a text: `--model FILE.gguf --text FILE`. */
+/**
+ * How often TokenSelect's choices are reused while a real model answers greedily behind the beginning of a text, and how often SentenceKV's ('sentences') are
+ * those of the token before: `--model FILE.gguf --text FILE --methods 0.9,0.8,sentences`.
+ */
 async function reuse(setting, options) {
   if (options.model === undefined || options.text === undefined)
     throw new Error('reuse: --model and --text are needed');
@@ -314,7 +317,18 @@ async function reuse(setting, options) {
       return Object.fromEntries(operations).probe?.calls ?? 0;
     };
     const rows = [];
-    for (const similarity of list(options.methods, '0.9,0.8').map(Number)) {
+    const methods = list(options.methods, '0.9,0.8,sentences');
+    if (methods.includes('sentences')) {
+      const context = { decode: { method: 'sentences', budget: 128, sinks: 32, local: 128 } };
+      const repeats = await engine.ask({ kind: 'repeats', context, steps: count, newest: 128 });
+      const { lists, same, shared, steps, all } = repeats;
+      console.log(
+        `sentences: ${((100 * same) / lists).toFixed(1)} % of ${lists} lists as at the token before, all of a token's at ${all} of ${steps}; of a list's keys ${(100 * shared).toFixed(1)} % were in the one before`,
+      );
+      rows.push({ method: 'sentences', ...repeats });
+    }
+    const cosines = methods.filter((name) => name !== 'sentences').map(Number);
+    for (const similarity of cosines) {
       // The first step chooses in every layer.
       const layers = await calls(similarity, 1);
       rows.push({ similarity, layers, anew: await calls(similarity, count), steps: count });
@@ -322,7 +336,9 @@ async function reuse(setting, options) {
     console.log(
       table([
         ['cosine from which a choice is reused', 'reused'],
-        ...rows.map(({ similarity, layers, anew }) => [similarity, (1 - anew / (layers * count)).toFixed(3)]),
+        ...rows
+          .filter(({ similarity }) => similarity !== undefined)
+          .map(({ similarity, layers, anew }) => [similarity, (1 - anew / (layers * count)).toFixed(3)]),
       ]),
     );
     return { model: basename(options.model), length, text: basename(options.text), rows };

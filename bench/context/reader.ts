@@ -61,6 +61,18 @@ export interface GivenTokens {
   readonly choices: number;
 }
 
+/** Lists of keys, one for each layer and KV head at most, of steps beside the lists of the step before. */
+export interface Repeats {
+  readonly lists: number;
+  /** Lists that are the same. */
+  readonly same: number;
+  /** The mean share of a list's keys that were in the one before. */
+  readonly shared: number;
+  readonly steps: number;
+  /** Steps at which all lists are the same. */
+  readonly all: number;
+}
+
 interface Decoder {
   readonly sequence: Sequence;
   readonly planner: Planner | undefined;
@@ -81,6 +93,8 @@ export class Reader {
   readonly #decoders = new Map<string, Decoder>();
   /** Logarithms of the probabilities of `given`'s first call, by token. */
   readonly #dense: Float32Array[] = [];
+  /** Whether a sentence ends with a token. */
+  ends: (id: number) => boolean = (id) => id % 16 === 0;
 
   constructor(
     backend: WasmBackend,
@@ -201,16 +215,58 @@ export class Reader {
     return { nats, likeliest, divergences, choices: new Map(profile.take()).get('probe')?.calls ?? 0 };
   }
 
+  /**
+   * Greedy steps behind the whole length, whose last chunk is read anew with the planner: how often what it lets a layer see of the keys before the last
+   * `newest` is what it did at the step before.
+   */
+  async repeats(context: DecidedContext, steps: number, newest: number): Promise<Repeats> {
+    const decoder = this.#decoder(context);
+    const { sequence, planner, sampler } = decoder;
+    const found = { lists: 0, same: 0, shared: 0, steps: 0, all: 0 };
+    let before: readonly number[][] = [];
+    try {
+      sequence.truncate(this.#length - CHUNK);
+      sequence.ensure(this.#length);
+      this.#backend.free(await this.#hidden(sequence, this.#length - CHUNK, CHUNK, planner, 'prefill', this.#length));
+      for (let step = 0; step < steps; step++) {
+        const now: number[][] = [];
+        await this.#step(decoder, (ranges) => now.push(...keysBelow(ranges, this.#length - newest)));
+        if (step > 0 && now.length === before.length) {
+          const shares = now.map((keys, i) => {
+            const known = new Set(before[i]);
+            return {
+              same: keys.length === known.size,
+              share: keys.filter((key) => known.has(key)).length / keys.length,
+            };
+          });
+          const same = shares.filter((one) => one.same && one.share === 1).length;
+          found.lists += now.length;
+          found.same += same;
+          found.shared += shares.reduce((sum, { share }) => sum + share, 0);
+          found.steps++;
+          found.all += Number(same === now.length);
+        }
+        before = now;
+      }
+    } finally {
+      sampler.free();
+      planner?.free();
+      sequence.free();
+    }
+    return { ...found, shared: found.shared / found.lists };
+  }
+
   #decoder(context: DecidedContext): Decoder {
     const sampler = this.#backend.sampler(this.#model.config.vocabulary);
     sampler.reset(new Int32Array(0));
     return { sequence: this.#sequence.fork(), planner: this.#planner(context), sampler, position: this.#length };
   }
 
-  async #step(decoder: Decoder): Promise<void> {
+  async #step(decoder: Decoder, told?: (ranges: Ranges) => void): Promise<void> {
     const { sequence, planner, sampler, position } = decoder;
     sequence.ensure(position + 1);
-    const hidden = await this.#hidden(sequence, position, 1, planner, 'decode', this.#length);
+    const seen = told && { planning: 0, keys: 0, lists: 0, told };
+    const hidden = await this.#hidden(sequence, position, 1, planner, 'decode', this.#length, seen);
     this.#backend.scope(() =>
       this.#backend.sample(this.#model.logits(hidden), sampler, GREEDY, this.#ring, position + 1),
     );
@@ -287,7 +343,7 @@ export class Reader {
       heads,
       kvHeads,
       headDim,
-      endsSentence: (id) => id % 16 === 0,
+      endsSentence: this.ends,
       streaming: { layers, kvHeads, streams },
       semantic,
     });
@@ -352,6 +408,18 @@ interface Seen {
   planning: number;
   keys: number;
   lists: number;
+  readonly told?: (ranges: Ranges) => void;
+}
+
+/** The keys below `limit` of each list. */
+function keysBelow({ runs, offsets }: Ranges, limit: number): number[][] {
+  return Array.from({ length: offsets.length - 1 }, (_, list) => {
+    const keys: number[] = [];
+    for (let run = offsets[list] ?? 0; run < (offsets[list + 1] ?? 0); run++) {
+      for (let key = runs[2 * run] ?? 0; key < Math.min(limit, runs[2 * run + 1] ?? 0); key++) keys.push(key);
+    }
+    return keys;
+  });
 }
 
 function watched(plan: Plan, seen: Seen): Plan {
@@ -361,6 +429,7 @@ function watched(plan: Plan, seen: Seen): Plan {
       const ranges = await plan.ranges(layer, q);
       seen.planning += performance.now() - begun;
       tally(ranges, seen);
+      seen.told?.(ranges);
       return ranges;
     },
   };

@@ -1,6 +1,7 @@
 /** Long contexts in a browser's worker: bytes of pages, chunks of prefill at depths, decode steps, and one layer's attention alone for its memory. */
 import { KV_FORMATS, type KvFormat } from '../../src/backend/backend.ts';
 import { createWasmBackend, type WasmBackend } from '../../src/backend/wasm.ts';
+import { sentenceEnds } from '../../src/select/decode/sentences.ts';
 import type { DecidedContext } from '../../src/select/options.ts';
 import { openModel } from '../../src/load/index.ts';
 import { loadModel } from '../../src/models/model.ts';
@@ -21,6 +22,7 @@ type Ask =
     }
   | { readonly kind: 'chunk'; readonly context: DecidedContext; readonly position: number; readonly promptEnd: number }
   | { readonly kind: 'steps'; readonly name: string; readonly context: DecidedContext; readonly steps: number }
+  | { readonly kind: 'repeats'; readonly context: DecidedContext; readonly steps: number; readonly newest: number }
   | { readonly kind: 'answer'; readonly file: File; readonly text: string; readonly parts: readonly string[] }
   | { readonly kind: 'given'; readonly context: DecidedContext }
   | { readonly kind: 'decode'; readonly context: DecidedContext; readonly steps: number }
@@ -66,8 +68,9 @@ async function answer(ask: Ask): Promise<unknown> {
       const { backend, wasm } = opened();
       const file = await openModel(ask.file);
       const model = (await loadModel(file, backend)).language;
-      const ids = ask.text === undefined ? undefined : (await createTokenizer(wasm, file.metadata)).encode(ask.text);
-      reader = new Reader(backend, wasm, model, ask.length, ids);
+      const tokenizer = ask.text === undefined ? undefined : await createTokenizer(wasm, file.metadata);
+      reader = new Reader(backend, wasm, model, ask.length, tokenizer?.encode(ask.text ?? ''));
+      if (tokenizer !== undefined) reader.ends = sentenceEnds(tokenizer);
       const milliseconds = await reader.read(ask.read);
       if (ask.read > 0) reader.fill(ask.read);
       else reader.randomise();
@@ -77,6 +80,8 @@ async function answer(ask: Ask): Promise<unknown> {
       return loaded().chunk(ask.context, ask.position, ask.promptEnd);
     case 'steps':
       return loaded().steps(ask.name, ask.context, ask.steps);
+    case 'repeats':
+      return loaded().repeats(ask.context, ask.steps, ask.newest);
     case 'answer': {
       const { backend, wasm } = opened();
       const file = await openModel(ask.file);
