@@ -185,7 +185,7 @@ describe('the exceptions of the specification', () => {
 
   test('a model that is lost is loaded again by the next session, and freed', async () => {
     const { face, alive, loads } = counting();
-    let lose = (_: Error): void => undefined;
+    let lose: (error: Error) => void = () => undefined;
     const load: OctavoFace['load'] = async (input, options) => {
       const model = await face.load(input, options);
       model.lost = new Promise((resolve) => (lose = resolve));

@@ -25,7 +25,7 @@ export function misfitSchema({ responseConstraint }: Constrainable): Promise<nev
     withGrammar({ responseConstraint });
     return undefined;
   } catch (error) {
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   }
 }
 

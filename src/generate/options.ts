@@ -94,7 +94,7 @@ export function given<T extends object>(options: T): Partial<T> {
  */
 export function inPlaceOf(session: PromptSettings, prompt: PromptSettings): PromptSettings {
   const named = given(prompt);
-  const { samplingMode: mode, temperature, topK, ...rest } = session;
+  const { samplingMode: mode, temperature: _temperature, topK: _topK, ...rest } = session;
   if (named.samplingMode !== undefined) return { ...rest, ...named };
   if (mode !== undefined && (named.temperature !== undefined || named.topK !== undefined))
     return { ...rest, temperature: SAMPLING_MODES[mode], ...named };

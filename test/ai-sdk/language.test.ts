@@ -359,14 +359,14 @@ test('a stream that is cancelled before its first word ends the answer', async (
     // As one that reads a long prompt: nothing comes before it is aborted.
     createSession: async () => {
       const session = await model.createSession();
-      session.promptParts = (_, { signal } = {}) => {
+      session.promptParts = (_, options) => {
         reading();
         return new AnswerStream<AnswerPart, AnswerReport>(({ signal: linked }) => {
           const result = new Promise<never>((_, reject) =>
             linked.addEventListener('abort', () => reject(linked.reason as Error)),
           );
           return { result, take: () => undefined };
-        }, signal);
+        }, options?.signal);
       };
       return session;
     },

@@ -192,7 +192,7 @@ describe('chat.completions', () => {
 test('a model that was lost is loaded again by the next request', async () => {
   const { name, fingerprint, contextWindow, capabilities } = model;
   let loads = 0;
-  let lose = (_: Error): void => undefined;
+  let lose: (error: Error) => void = () => undefined;
   const source = (): ServedModel => {
     loads++;
     return {
