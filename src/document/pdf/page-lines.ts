@@ -62,7 +62,8 @@ const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u2060\ufeff]/g
  * Forms of letters and ligatures, as fonts have them, are plain letters in the text. pdf.js would take ligatures apart before it puts text from right to left into the
  * order of reading, which turns them round.
  */
-const FORMS = /[\u00b5\u2126\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufb4f\ufb50-\ufdff\ufe10-\ufe19\ufe30-\ufe44\ufe47\ufe48\ufe70-\ufefc]/gu;
+const FORMS =
+  /[\u00b5\u2126\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufb4f\ufb50-\ufdff\ufe10-\ufe19\ufe30-\ufe44\ufe47\ufe48\ufe70-\ufefc]/gu;
 
 /** A box around letters, in font sizes above and below their baseline. */
 export interface LetterBox {
