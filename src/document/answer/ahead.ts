@@ -25,7 +25,7 @@ interface Reading {
   ended: Promise<void>;
 }
 
-const keyOf = ({ signal: _, ...options }: SessionOptions): string => JSON.stringify(options);
+const keyOf = (options: SessionOptions): string => JSON.stringify({ ...options, signal: undefined });
 const sameSession = (a: AheadPrompt, b: AheadPrompt): boolean =>
   a.model === b.model && keyOf(a.options) === keyOf(b.options);
 const samePrompt = (a: AheadPrompt, b: AheadPrompt): boolean => a.text === b.text && sameSession(a, b);
