@@ -46,6 +46,8 @@ export class Ahead {
     prompt.signal?.throwIfAborted();
     if (this.#held !== undefined && samePrompt(this.#held.prompt, prompt)) return;
     const session = await this.#session(prompt);
+    // Another call has come meanwhile.
+    if (call !== this.#calls) return session.destroy();
     const reading: Reading = {
       prompt,
       abort: new AbortController(),
