@@ -1,7 +1,7 @@
 /**
  * A model with a long context for the clock: a document really read at the front, its pages copied behind until the length that is wanted, so that attention
  * meets keys of the model in memory of their own without half an hour of prefill. Copied keys keep the rotation of where they were computed: what is
- * attended to is not what the text says, how long it takes is.
+ * attended to is not what the text says, how long it takes is. The file is long because all that is measured in a reader shares its pages and its steps.
  */
 import {
   PAGE_TOKENS,

@@ -262,7 +262,8 @@ export class OctavoSession extends EventTarget {
   }
 
   /**
-   * Reads a prompt that may be asked, such as one that is being written, and leaves the conversation as it is: the next prompt goes on from the token where the two differ. A server reads nothing ahead. Throws as `prompt`.
+   * Reads a prompt that may be asked, such as one that is being written, and leaves the conversation as it is: the next prompt goes on from the token where the two
+   * differ. A server reads nothing ahead. Throws as `prompt`.
    */
   async prefill(input: PromptInput, options: AppendOptions = {}): Promise<void> {
     const problem = misfit('prefill', options, APPEND);

@@ -20,8 +20,8 @@ export interface TalkState {
   readonly attached: Photo | undefined;
 }
 
-/** Tokens from which on the time of reading one can be told. */
-const TELLING = 16;
+/** The fewest tokens over which the time of reading one is measured. */
+const LEAST_READ = 16;
 
 interface Held {
   readonly session: OctavoSession;
@@ -137,7 +137,7 @@ class Talk {
   /** The time that reading a token took, as far as it is known. */
   get perToken(): number | undefined {
     const { measured } =
-      this.state.value.chat.messages.findLast(({ measured }) => (measured?.read ?? 0) >= TELLING) ?? {};
+      this.state.value.chat.messages.findLast(({ measured }) => (measured?.read ?? 0) >= LEAST_READ) ?? {};
     return measured && measured.prefill / measured.read;
   }
 
