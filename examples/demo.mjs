@@ -1,4 +1,4 @@
-// npm run demo [-- wasm|webgpu|auto]: nano, the bundled model, sees, paints, edits and reads. Nothing is downloaded, nothing leaves the machine.
+// npm run demo [-- wasm|webgpu|auto]: the bundled models: nano sees, paints and edits, nano-text reads. Nothing is downloaded, nothing leaves the machine.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,8 @@ const save = async (name, painted) => {
 };
 
 let took = clock();
-const model = await Octavo.load('nano', { device: process.argv[2] ?? 'wasm' });
+const device = process.argv[2] ?? 'wasm';
+const model = await Octavo.load('nano', { device });
 console.log(`nano on ${model.device.description}, loaded in ${took()}\n`);
 
 const path = fileURLToPath(new URL(picture.file, folder));
@@ -49,13 +50,18 @@ took = clock();
 const edited = await model.edit({ image: painted, instruction: picture.instruction, seed: SEED });
 console.log(`\nEdits it  "${picture.instruction}"\n  ${await save('edited.png', edited)}   (${took()})`);
 
+await model.destroy();
+
+took = clock();
+const reader = await Octavo.load('nano-text', { device });
+console.log(`\nnano-text, loaded in ${took()}`);
 console.log(
-  `\nReads\n  ${document
+  `Reads\n  ${document
     .slice(0, 240)
     .replace(/\s+\S*$/, '')
     .replaceAll('\n', '\n  ')} ...`,
 );
-const reading = await model.createSession({ temperature: 0 });
+const reading = await reader.createSession({ temperature: 0 });
 let context = `${document}\n\n`;
 for (const { question, answer } of questions.slice(0, QUESTIONS)) {
   took = clock();
@@ -69,4 +75,4 @@ console.log(
   `\n${reading.contextUsage} of ${reading.contextWindow} tokens used: the document was read once, with the first question.`,
 );
 reading.destroy();
-await model.destroy();
+await reader.destroy();

@@ -26,12 +26,12 @@ import { openTest, textFile } from '../support/documents.ts';
 import { column, pdf } from '../support/pdf.ts';
 import { scriptedModel } from '../support/scripted-model.ts';
 
-const root = new URL('../../models/nano/', import.meta.url);
-const text = readFileSync(new URL('demo.txt', root), 'utf8');
+const root = new URL('../../models/', import.meta.url);
+const text = readFileSync(new URL('nano/demo.txt', root), 'utf8');
 let model: OctavoModel;
 beforeAll(async () => {
-  const bytes = readFileSync(fileURLToPath(new URL('nano.gguf', root)));
-  model = await testFace().load(new File([bytes], 'nano.gguf'), { device: 'wasm', threads: 1 });
+  const bytes = readFileSync(fileURLToPath(new URL('nano-text/nano-text.gguf', root)));
+  model = await testFace().load(new File([bytes], 'nano-text.gguf'), { device: 'wasm', threads: 1 });
 });
 afterAll(() => model.destroy());
 
@@ -52,7 +52,7 @@ function demoPdf(): Uint8Array {
   return pdf({ pages });
 }
 
-describe('nano about a PDF', () => {
+describe('nano-text about a PDF', () => {
   test('the answer comes as text, and its citation stands on the right page at the right place', async () => {
     const document = await openTest(demoPdf(), { model, name: 'demo.pdf' });
     const stream = document.ask('What is the call sign of the Aurora?', { mode: 'whole' });
@@ -91,8 +91,8 @@ describe('nano about a PDF', () => {
     try {
       const face = testFace(undefined, { ...testPlatform, sessions: () => new FolderShelf(folder) });
       const asked = async (question: string): Promise<{ text: string; left: number; read: number }> => {
-        const bytes = readFileSync(fileURLToPath(new URL('nano.gguf', root)));
-        const own = await face.load(new File([bytes], 'nano.gguf'), { device: 'wasm', threads: 1 });
+        const bytes = readFileSync(fileURLToPath(new URL('nano-text/nano-text.gguf', root)));
+        const own = await face.load(new File([bytes], 'nano-text.gguf'), { device: 'wasm', threads: 1 });
         const document = await openTest(demoPdf(), { model: own });
         const { text: said, read } = await document.ask(question, { mode: 'whole', keep: true });
         await own.destroy();
@@ -241,8 +241,8 @@ describe('nano about a PDF', () => {
   });
 
   test('a document outlives its model: search goes on, a question says why it cannot be answered, and another model answers', async () => {
-    const bytes = readFileSync(fileURLToPath(new URL('nano.gguf', root)));
-    const first = await testFace().load(new File([bytes], 'nano.gguf'), { device: 'wasm', threads: 1 });
+    const bytes = readFileSync(fileURLToPath(new URL('nano-text/nano-text.gguf', root)));
+    const first = await testFace().load(new File([bytes], 'nano-text.gguf'), { device: 'wasm', threads: 1 });
     const document = await openTest(demoPdf(), { model: first });
     await first.destroy();
     expect((await document.search('call sign of the Aurora'))[0]?.page).toBe(1);

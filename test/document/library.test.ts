@@ -450,11 +450,11 @@ test('names, options and missing storage are checked', async () => {
   });
 });
 
-describe('with nano', () => {
+describe('with nano-text', () => {
   let model: OctavoModel;
   beforeAll(async () => {
-    const bytes = readFileSync(new URL('../../models/nano/nano.gguf', import.meta.url));
-    model = await testFace().load(new File([bytes], 'nano.gguf'), { device: 'wasm', threads: 1 });
+    const bytes = readFileSync(new URL('../../models/nano-text/nano-text.gguf', import.meta.url));
+    model = await testFace().load(new File([bytes], 'nano-text.gguf'), { device: 'wasm', threads: 1 });
   });
   afterAll(() => model.destroy());
 

@@ -15,7 +15,7 @@ from torch import Tensor
 import world
 from documents import Document, Fact, ask_absent, ask_both, follow_clause, follow_up, make_document
 
-TOKENIZER = Path(__file__).parents[2] / "models/nano/tokenizer.json"
+TOKENIZER = Path(__file__).parents[2] / "models/nano-text/tokenizer.json"  # of the language half alone; vocabulary.py extends it
 TOKENS_A_STEP = 10240
 
 # From this share of the run on: {row length: weight}. Lengths advance by schedule, not by threshold.

@@ -24,6 +24,7 @@ from generate import ask, load_gguf
 from picture_batches import Frames
 
 HERE = Path(__file__).parents[2] / "models/nano"
+TEXT = HERE.parent / "nano-text/nano-text.gguf"  # answers about documents
 
 CANDIDATES = [
     ("What is the call sign of the Aurora?", "KX-417"),
@@ -71,7 +72,7 @@ SEEDS = 16  # pictures painted and edited as a check
 def check_picture(write: bool) -> dict:
     """The picture's part of demo.json; prints how often painting and editing are exact."""
     model = load(HERE / "nano.gguf")
-    frames = Frames(Codec(), model.c.tokens + model.c.buffer_count)
+    frames = Frames(Codec.beside(HERE / "nano.gguf"), model.c.tokens + model.c.buffer_count)
     settings = {"iterations": PAINT["iterations"], "steps": PAINT["diffusion_steps"], "guidance": PAINT["guidance"]}
     picture = scenes.render(heldout.decode(SCENE))
     hits = answers(model, frames, [(picture, q, a) for q, a in PICTURE_QUESTIONS])
@@ -94,7 +95,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     codec = Codec()
-    model = load_gguf(HERE / "nano.gguf", codec)
+    model = load_gguf(TEXT, codec)
     document = (HERE / "demo.txt").read_text().strip()
     path = HERE / "demo.json"
     known = [(q["question"], q["answer"]) for q in json.loads(path.read_text())["questions"]] if path.exists() else []

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from batches import TOKENIZER
+from batches import TOKENIZER, Codec
 from model import Config, layers_of
 from tokenizer import CHAT_TEMPLATE, SPECIALS
 from tower import TowerConfig
@@ -220,14 +220,14 @@ def between(start: dict[str, Tensor], trained: dict[str, Tensor], share: float) 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of training; with --text-only also a GGUF written here, with the committed tokenizer")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of training; with --text-only also a GGUF written here")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--text-only", action="store_true", help="the language model alone, a file of architecture qwen2")
     parser.add_argument("--from", dest="start", type=Path, help="with --text-only: the GGUF that the run of the checkpoint began from")
     parser.add_argument("--share", type=float, default=1.0, help="with --from: how far from there to the checkpoint the weights lie")
     args = parser.parse_args()
     if args.text_only:
-        whole = {"model": read(args.checkpoint)} if args.checkpoint.suffix == ".gguf" else torch.load(args.checkpoint, weights_only=True, map_location="cpu")
+        whole = {"model": read(args.checkpoint), "tokenizer": Codec.beside(args.checkpoint).tokenizer.to_str()} if args.checkpoint.suffix == ".gguf" else torch.load(args.checkpoint, weights_only=True, map_location="cpu")
         state = text_half(averaged(whole))
         if args.start:
             state = between(text_half(read(args.start)), state, args.share)

@@ -106,7 +106,7 @@ def squeeze(text: str) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    codec = Codec()
+    codec = Codec.beside(HERE / "nano.gguf")
     model = load(HERE / "nano.gguf")
     frames = Frames(codec, model.c.tokens + model.c.buffer_count)
     note = f"nano.gguf, dequantised to f32, PyTorch {torch.__version__.split('+')[0]}; written and explained by training/nano/parity.py"

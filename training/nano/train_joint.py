@@ -194,7 +194,7 @@ def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:
         state = {f"siglip2.{name}": p.float() for name, p in saved["weights"].items()} | state
     elif any(name.startswith("siglip2.") for name in state):
         tower = load(args.start).siglip2.c
-    table, before = state["lm.embed_tokens.weight"], Codec().tokenizer
+    table, before = state["lm.embed_tokens.weight"], Codec.beside(args.start).tokenizer
     rows = [before.encode(codec.tokenizer.decode([i])).ids or [0] for i in range(len(table), codec.tokenizer.get_vocab_size())]
     state["lm.embed_tokens.weight"] = torch.cat([table, *(table[ids].mean(0, keepdim=True) for ids in rows)])
     if args.layers:

@@ -24,7 +24,7 @@ beforeAll(async () => {
   available = (await hasBrowser()) && existsSync(root('dist/pdf-worker.js'));
   if (!available) console.warn('skipped: no browser could be started, or dist/ is not built');
   server = await serve({
-    mounts: { '/dist/': root('dist'), '/test/': root('test/stories/browser'), '/models/': root('models/nano') },
+    mounts: { '/dist/': root('dist'), '/test/': root('test/stories/browser'), '/models/': root('models/nano-text') },
     csp: CSP,
   });
 }, 120_000);
@@ -63,7 +63,7 @@ test('a PDF is read off the page, searched, asked with its place, and there agai
     const told = await page.evaluate(async (base64) => {
       const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
       const file = new File([bytes], 'harbour.pdf', { type: 'application/pdf' });
-      const model = await globalThis.Octavo.load('/models/nano.gguf', { device: 'wasm' });
+      const model = await globalThis.Octavo.load('/models/nano-text.gguf', { device: 'wasm' });
       const document = await model.openDocument(file);
       const [found] = await document.search('call sign of the Aurora');
       let streamed = '';
