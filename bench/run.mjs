@@ -1,7 +1,7 @@
 // npm run bench -- text|tokenize|profile|memory|loads|pictures|paint|context|visual|perplexity|constrain|drafts|embed|documents [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { fail, readCommandLine } from '../tools/command-line.mjs';
 
 const benchmarks = {
   text: () => import('./text.mjs'),
@@ -20,42 +20,39 @@ const benchmarks = {
   documents: () => import('./documents.mjs'),
 };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'string' },
-    chart: { type: 'string' },
-    runs: { type: 'string', default: '3' },
-    files: { type: 'string' },
-    threads: { type: 'string' },
-    builds: { type: 'string' },
-    engines: { type: 'string' },
-    shape: { type: 'string' },
-    quantize: { type: 'string' },
-    model: { type: 'string' },
-    old: { type: 'string' },
-    onnx: { type: 'string' },
-    prompt: { type: 'string' },
-    tokens: { type: 'string' },
-    size: { type: 'string' },
-    samples: { type: 'string' },
-    steps: { type: 'string' },
-    memory: { type: 'boolean' },
-    only: { type: 'string' },
-    lengths: { type: 'string' },
-    methods: { type: 'string' },
-    text: { type: 'string' },
-    from: { type: 'string' },
-    characters: { type: 'string' },
-  },
-});
+const OPTIONS = {
+  json: { type: 'string' },
+  chart: { type: 'string' },
+  runs: { type: 'string', default: '3' },
+  files: { type: 'string' },
+  threads: { type: 'string' },
+  builds: { type: 'string' },
+  engines: { type: 'string' },
+  shape: { type: 'string' },
+  quantize: { type: 'string' },
+  model: { type: 'string' },
+  old: { type: 'string' },
+  onnx: { type: 'string' },
+  prompt: { type: 'string' },
+  tokens: { type: 'string' },
+  size: { type: 'string' },
+  samples: { type: 'string' },
+  steps: { type: 'string' },
+  memory: { type: 'boolean' },
+  only: { type: 'string' },
+  lengths: { type: 'string' },
+  methods: { type: 'string' },
+  text: { type: 'string' },
+  from: { type: 'string' },
+  characters: { type: 'string' },
+};
+const usage = `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [options]
+
+bench/README.md says what each of them measures.`;
+const { values, positionals } = readCommandLine(process.argv.slice(2), OPTIONS, usage, true);
 const name = positionals[0] ?? '';
-if (!(name in benchmarks)) {
-  console.error(
-    `usage: npm run bench -- ${Object.keys(benchmarks).join('|')} [--json FILE] [--chart FILE.svg] [--runs N] [--files Q4_0,Q8_0,Q4_K_M | --model FILE.gguf] [--threads 1,2] [--builds relaxed,simd,scalar] [--engines octavo,wllama,transformers,native]`,
-  );
-  process.exit(2);
-}
+if (!Object.hasOwn(benchmarks, name))
+  fail(name === '' ? 'no benchmark is named' : `no benchmark '${name}'`, OPTIONS, usage);
 
 const octavo = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const machine = {

@@ -1,8 +1,8 @@
 // npm run eval -- nano|context|long|visual|perplexity|documents|rectangles|charts [--json FILE] [--only TEXT,TEXT] [--n N] [--device wasm|webgpu] [--threads N] [--model FILE] ...
 // Held-out evaluations through the built SDK, each in a file of its own that says its options. Seeds are fixed: two runs give the same.
 import { cpus } from 'node:os';
-import { parseArgs } from 'node:util';
 import { Octavo } from 'octavo';
+import { fail, readCommandLine } from '../tools/command-line.mjs';
 import { ACCURACY_OPTIONS, run as accuracy } from './accuracy.mjs';
 import { drawAll } from './charts.mjs';
 import { CONTEXT_OPTIONS, run as context } from './context.mjs';
@@ -30,26 +30,29 @@ const COMMON = {
   threads: { type: 'string' },
 };
 
-const [name = ''] = process.argv.slice(2);
+const NAMES = [...Object.keys(evaluations), 'rectangles', 'charts'];
+const [first = ''] = process.argv.slice(2);
+const name = first.startsWith('-') ? '' : first;
+const [evaluate, own = {}] = Object.hasOwn(evaluations, name) ? evaluations[name] : [];
+const options = name === 'charts' ? {} : { ...COMMON, ...own };
+const usage = NAMES.includes(name)
+  ? `usage: npm run eval -- ${name} [options]`
+  : `usage: npm run eval -- ${NAMES.join('|')} [options]\n\n\`charts\` draws docs/ from the results of the others; an evaluation's own options: npm run eval -- <name> --help`;
+const { values } = readCommandLine(process.argv.slice(name === '' ? 2 : 3), options, usage);
+const machine = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.versions.node}`;
+
+if (!NAMES.includes(name)) fail(name === '' ? 'no evaluation is named' : `no evaluation '${name}'`, options, usage);
 if (name === 'charts') {
   for (const file of drawAll()) console.log(file);
 } else if (name === 'rectangles') {
-  const { values } = parseArgs({ args: process.argv.slice(3), options: COMMON });
-  await rectangles(values, `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.versions.node}`);
-} else if (Object.hasOwn(evaluations, name)) {
-  const [evaluate, options] = evaluations[name];
-  const { values } = parseArgs({ args: process.argv.slice(3), options: { ...COMMON, ...options } });
+  await rectangles(values, machine);
+} else {
   const model = await Octavo.load(values.model ?? 'nano', {
     device: values.device,
     ...(values.threads && { threads: Number(values.threads) }),
   });
-  const machine = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.versions.node}, ${model.device.description}`;
-  console.log(`${model.name}, ${machine}\n`);
-  await evaluate(model, values, machine);
+  const described = `${machine}, ${model.device.description}`;
+  console.log(`${model.name}, ${described}\n`);
+  await evaluate(model, values, described);
   await model.destroy();
-} else {
-  console.error(
-    `which evaluation? take of ${Object.keys(evaluations).join(', ')}, rectangles, or charts, which draws docs/ from their results`,
-  );
-  process.exit(2);
 }

@@ -1,4 +1,5 @@
 /** The evaluations themselves, small: two runs give the same, a file is added to, and the charts of what was recorded are well-formed. */
+import { spawnSync } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,6 +28,16 @@ beforeAll(() => {
 afterAll(async () => {
   jest.restoreAllMocks();
   await rm(folder, { recursive: true });
+});
+
+test.each([
+  ['bench/run.mjs', ['text', '--nope'], 2, /^Unknown option '--nope'.*usage: /s],
+  ['eval/run.mjs', ['long', '--help'], 0, /^usage: npm run eval -- long .*--lengths <value> +default 2048,4096/s],
+])('%s %j prints its usage', (file, args, status, said) => {
+  const run = spawnSync(process.execPath, [file, ...args], { encoding: 'utf8' });
+  const text = status === 0 ? run.stdout : run.stderr;
+  expect({ status: run.status, text }).toEqual({ status, text: expect.stringMatching(said) });
+  expect(text).not.toContain('    at ');
 });
 
 describe('context', () => {
