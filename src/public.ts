@@ -125,7 +125,7 @@ export type { SamplingMode, SamplingOptions } from './generate/sampling.ts';
 export type { Bytes, ModelInput } from './load/inputs.ts';
 export type { LoadPhase, LoadProgress } from './load/model-file.ts';
 export type { PaintCheckpoint, PaintProgress, Picture } from './paint/index.ts';
-export type { SessionUsage, StoredFile, StoredSession } from './store/index.ts';
+export type { KeepLimits, SessionUsage, StoredFile, StoredSession } from './store/index.ts';
 export type { Drawable } from './vision/canvas.ts';
 export type { ImageInput, Rgba } from './vision/index.ts';
 export type { ReleaseOptions, VisualMethod, VisualSelection } from './select/visual/index.ts';

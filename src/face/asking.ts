@@ -5,6 +5,7 @@ import type { AnsweringModel } from '../document/answer/model.ts';
 import type { SearchResult } from '../document/options.ts';
 import { InputError } from '../errors.ts';
 import { misfit, misfitArgument, type ShapeOf } from './check.ts';
+import { KEEP } from './options.ts';
 import { resultOf } from './search-result.ts';
 import { linkedSignal } from './signals.ts';
 import { AnswerStream, collect } from './stream.ts';
@@ -145,7 +146,7 @@ const ASK: ShapeOf<Required<AskOptions>> = {
   maxTokens: { number: [1, 100_000], whole: true },
   budget: { number: [64, 1_000_000], whole: true },
   context: { oneOf: ['auto', 'exact', 'balanced', 'small'] },
-  keep: { is: 'boolean' },
+  keep: KEEP,
   onProgress: { is: 'function' },
   signal: { signal: true },
 };

@@ -62,6 +62,8 @@ const CHAT: ShapeOf<Required<ChatOptions>> = {
   maxToolRounds: { number: [1, MOST_ROUNDS], whole: true },
 };
 
+export const KEEP: Field = { anyOf: [SWITCH, { members: { bytes: NUMBER, days: NUMBER } }] };
+
 const MEMBERS: ShapeOf<Required<ContextOptions>> = {
   preset: TEXT,
   window: COUNT,
@@ -72,7 +74,7 @@ const MEMBERS: ShapeOf<Required<ContextOptions>> = {
   heads: { anyOf: [TEXT, OBJECT] },
   memory: { members: { device: NUMBER, host: NUMBER } },
   share: SWITCH,
-  keep: SWITCH,
+  keep: KEEP,
   overflow: { oneOf: ['read', 'move'] },
   visual: { anyOf: [TEXT, OBJECT] },
 };

@@ -11,6 +11,7 @@ import { InputError } from '../errors.ts';
 import type { ContextChoice, ContextOptions, DecidedContext } from '../select/options.ts';
 import type { Choose, DeviceFacts } from './context-choice.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
+import type { KeepLimits } from '../store/index.ts';
 import { contentKey } from '../select/content-key.ts';
 import type { Sequence } from '../kv/sequence.ts';
 import { CLOSED_TOKENS } from '../kv/precision.ts';
@@ -35,8 +36,8 @@ import type { SessionState } from './session-state.ts';
 export interface KeptPrompts {
   /** Appends what is stored of the prompt's beginning to what the sequence holds of it. */
   extend(prompt: Prompt, contentKey: string, sequence: Sequence, signal?: AbortSignal): Promise<void>;
-  /** Stores a prompt in the background, and frees the sequence. */
-  keep(state: SessionState, sequence: Sequence, contentKey: string): void;
+  /** Stores a prompt in the background, and frees the sequence. `limits`: of what is kept. */
+  keep(state: SessionState, sequence: Sequence, contentKey: string, limits?: KeepLimits): void;
 }
 
 /** The part of a loaded model (`src/engine/model.ts`) that sessions use. */
@@ -355,7 +356,7 @@ export class SessionCache {
       await extend(onDevice, async (sequence) =>
         this.#model.prefixes?.adopt(shared, sequence, (length) => cut(onDevice, length)),
       );
-    const library = share && this.options.keep === true ? await this.#model.library?.() : undefined;
+    const library = share && this.options.keep ? await this.#model.library?.() : undefined;
     this.#library = library;
     if (library !== undefined) {
       await this.#guard(onDevice, () =>
@@ -379,7 +380,8 @@ export class SessionCache {
       turns: [],
       transcript: { ...beginning(prompt, Math.min(prompt.ids.length, kept.length)), content: undefined },
     };
-    library.keep(state, kept.fork(), contentKey(this.options));
+    const { keep } = this.options;
+    library.keep(state, kept.fork(), contentKey(this.options), typeof keep === 'object' ? keep : {});
   }
 
   /** Publishes the prompt for other sessions. */

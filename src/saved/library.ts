@@ -30,7 +30,7 @@ import type { Prompt } from '../chat/prompt.ts';
 import { packState, unpackState } from './state.ts';
 import type { SessionState } from '../generate/session-state.ts';
 import type { ImageProcessor } from '../see/images.ts';
-import type { SaveOptions, SessionManifest, SessionStore } from '../store/index.ts';
+import type { KeepLimits, SaveOptions, SessionManifest, SessionStore } from '../store/index.ts';
 import { RECORD_VERSION } from '../store/shelf.ts';
 import { chainOf, commonBlocks, equalTokens } from './chain.ts';
 import { lastSaved, packSnapshot, savedPositions, unpackSnapshot, type SavedSnapshot } from './states.ts';
@@ -150,30 +150,41 @@ export class Library implements KeptPrompts {
     }
   }
 
-  /** Stores a prompt by its content in the background and frees `sequence`. Failures are ignored: the prompt is answered in any case. */
-  keep(state: SessionState, sequence: Sequence, contentKey: string): void {
+  /**
+   * Stores a prompt by its content in the background and frees `sequence`. Then removes kept prompts beyond `limits`.
+   * Failures are ignored: the prompt is answered in any case.
+   */
+  keep(state: SessionState, sequence: Sequence, contentKey: string, limits: KeepLimits = {}): void {
     const write = async (): Promise<void> => {
       try {
-        const chain = chainOf(state.transcript);
-        const mine = await this.#store.candidates(
-          ({ model, version, contentKey: other }) =>
-            model === this.#model.fingerprint && version === RECORD_VERSION && other === contentKey,
-        );
-        const most = PAGE_TOKENS * Math.max(0, ...mine.map((manifest) => commonBlocks(chain, manifest.chain)));
-        if (PAGE_TOKENS * chain.length - most < WORTH_KEEPING) return;
-        // A kept prompt that this one extends is replaced.
-        const before = mine.find(
-          (manifest) => manifest.automatic && commonBlocks(chain, manifest.chain) === manifest.chain.length,
-        );
-        const name = before?.name ?? `kept ${crypto.randomUUID()}`;
-        await this.#write(name, state, sequence, contentKey, { automatic: true });
+        await this.#keep(state, sequence, contentKey, limits);
       } catch {
         // The disk is full or the device is lost; the prompt is computed again next time.
       } finally {
         sequence.free();
       }
+      await this.#store.trim(limits).catch(() => undefined);
     };
     this.#writing = this.#writing.then(write);
+  }
+
+  async #keep(state: SessionState, sequence: Sequence, contentKey: string, limits: KeepLimits): Promise<void> {
+    const chain = chainOf(state.transcript);
+    const mine = await this.#store.candidates(
+      ({ model, version, contentKey: other }) =>
+        model === this.#model.fingerprint && version === RECORD_VERSION && other === contentKey,
+    );
+    const most = PAGE_TOKENS * Math.max(0, ...mine.map((manifest) => commonBlocks(chain, manifest.chain)));
+    if (PAGE_TOKENS * chain.length - most < WORTH_KEEPING) return;
+    // A kept prompt that this one extends is replaced.
+    const before = mine.find(
+      (manifest) => manifest.automatic && commonBlocks(chain, manifest.chain) === manifest.chain.length,
+    );
+    const name = before?.name ?? `kept ${crypto.randomUUID()}`;
+    await this.#write(name, state, sequence, contentKey, {
+      automatic: true,
+      most: await this.#store.mostKept(limits),
+    });
   }
 
   async #write(
@@ -181,7 +192,11 @@ export class Library implements KeptPrompts {
     state: SessionState,
     sequence: Sequence | undefined,
     contentKey: string,
-    { automatic = false, ...options }: SaveOptions & { readonly automatic?: boolean },
+    {
+      automatic = false,
+      most = Infinity,
+      ...options
+    }: SaveOptions & { readonly automatic?: boolean; readonly most?: number },
   ): Promise<Saved> {
     const { transcript } = state;
     const { facts: stateFacts, pixels } = packState(state);
@@ -249,6 +264,10 @@ export class Library implements KeptPrompts {
       runs.reduce((sum, run) => sum + runBytes(formats, pagesPerBlock, sizes, run), 0) +
       HEADS * (4 * transcript.ids.length + 9 * pages.length + pixels.length) +
       snapshots.reduce((sum, snapshot) => sum + (snapshot?.bytes ?? 0), 0);
+    if (bytes > most) {
+      for (const snapshot of snapshots) snapshot?.release();
+      throw new StorageError('quota', `the prompt takes ${bytes} bytes and ${most} are kept at most`, { bytes, most });
+    }
     const saving = this.#store.save(
       {
         version: RECORD_VERSION,

@@ -1,6 +1,7 @@
 /** How a session stores and reads its context. Plain data: it crosses to the engine's worker. */
 import type { KvBits } from '../kv/precision.ts';
 import type { ContextMemory } from '../kv/tiers.ts';
+import type { KeepLimits } from '../store/index.ts';
 import type { VisualMethod, VisualSelection } from './visual/index.ts';
 
 /** Which keys the queries of a prompt may see. */
@@ -153,9 +154,9 @@ export interface ContextOptions {
   readonly share?: boolean | undefined;
   /**
    * Whether prompts are kept on disk, so that a prompt with the same beginning is read from there, in other sessions
-   * and after a reload (default false).
+   * and after a reload (default false), and how much of them: `true` has the limits' defaults.
    */
-  readonly keep?: boolean | undefined;
+  readonly keep?: boolean | KeepLimits | undefined;
   /**
    * What happens to a conversation whose oldest exchanges are dropped because the window is full: what follows them is
    * read again (default), or its keys are moved to their new positions, which takes little time. Moved tokens keep what

@@ -5,7 +5,6 @@
 import { InputError } from '../errors.ts';
 import { readSelection } from './visual/index.ts';
 import type { KvBits, UnequalBits } from '../kv/precision.ts';
-import type { ContextMemory } from '../kv/tiers.ts';
 import type { ContextOptions, ContextPreset, DecidedContext } from './options.ts';
 import { planSettings } from './methods.ts';
 
@@ -58,7 +57,7 @@ export function checkContext(options: ContextOptions, most: number): void {
     throw new InputError('argument', `context: ${preset} is not one of ${PRESETS.join(', ')}`, {
       name: 'context.preset',
     });
-  checkMemory(memory);
+  checkNumbers('memory', memory, ['device', 'host']);
   readSelection(options.visual);
   const { prefill, decode, evict, heads } = planSettings(options);
   if (overflow !== undefined && overflow !== 'read' && overflow !== 'move')
@@ -83,7 +82,8 @@ export function checkContext(options: ContextOptions, most: number): void {
       `context.kvBits: ${typeof kvBits === 'object' ? JSON.stringify(kvBits) : String(kvBits)} is not one of ${[...BITS, ...UNEQUAL.map((one) => JSON.stringify(one))].join(', ')}, or { newest, oldest }: two shares of at most 1 together`,
       { name: 'context.kvBits' },
     );
-  if (keep !== undefined && typeof keep !== 'boolean')
+  if (typeof keep === 'object') checkNumbers('keep', keep, ['bytes', 'days']);
+  else if (keep !== undefined && typeof keep !== 'boolean')
     throw new InputError('argument', `context.keep: ${String(keep)} is neither true nor false`, {
       name: 'context.keep',
     });
@@ -104,11 +104,12 @@ function isStaircase(bits: KvBits | 'auto'): boolean {
   return [newest, oldest].every((share) => typeof share === 'number' && share >= 0) && newest + oldest <= 1;
 }
 
-function checkMemory(memory: ContextMemory = {}): void {
-  for (const [name, bytes] of Object.entries(memory)) {
-    if (name !== 'device' && name !== 'host')
-      throw new InputError('argument', `context.memory.${name} is unknown; there are device, host`, { name });
-    if (bytes !== undefined && typeof bytes !== 'number')
-      throw new InputError('argument', `context.memory.${name}: ${String(bytes)} is not a number of bytes`, { name });
+function checkNumbers(group: string, given: object = {}, members: readonly string[]): void {
+  for (const [member, value] of Object.entries(given)) {
+    const name = `context.${group}.${member}`;
+    if (!members.includes(member))
+      throw new InputError('argument', `${name} is unknown; there are ${members.join(', ')}`, { name });
+    if (value !== undefined && typeof value !== 'number')
+      throw new InputError('argument', `${name}: ${String(value)} is not a number`, { name });
   }
 }

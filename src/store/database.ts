@@ -55,17 +55,24 @@ export class Database implements Records {
     return this.#run('readwrite', async (store) => {
       const done = promisifyRequest(store.transaction);
       done.catch(() => {}); // Awaited below, unless `decide` throws.
+      // A failed request is reported before its transaction has an error (a full quota in Firefox).
+      let refused: unknown;
       const found = await Promise.all(keys.map((key) => promisifyRequest<unknown>(store.get([...key]))));
       try {
         const { put = [], remove = [] } = decide(found);
         for (const prefix of remove) store.delete(family(prefix));
-        for (const entry of put) store.put(entry.value, [...entry.key]);
+        for (const entry of put) {
+          const request = store.put(entry.value, [...entry.key]);
+          request.onerror = () => (refused ??= request.error);
+        }
       } catch (fault) {
         // A value that cannot be cloned throws at once and would leave the others stored.
         store.transaction.abort();
         throw fault;
       }
-      await done;
+      await done.catch((fault: unknown) => {
+        throw fault ?? refused;
+      });
       return found;
     });
   }

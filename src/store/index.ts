@@ -4,5 +4,11 @@
  */
 export { IndexedShelf } from './indexed-shelf.ts';
 export { ModelStore, type StoredFile } from './model-store.ts';
-export { SessionStore, type SaveOptions, type SessionUsage, type StoredSession } from './session-store.ts';
+export {
+  SessionStore,
+  type KeepLimits,
+  type SaveOptions,
+  type SessionUsage,
+  type StoredSession,
+} from './session-store.ts';
 export type { SessionManifest, Shelf } from './shelf.ts';

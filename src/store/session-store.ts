@@ -8,6 +8,11 @@ const LEASE = 10 * 60_000;
 const MOST_NAME = 200;
 /** How often a read is retried when another tab replaces the session during it. */
 const READINGS = 3;
+/** Defaults of `KeepLimits`. */
+const KEPT_BYTES = 2 * 2 ** 30;
+const KEPT_SHARE = 1 / 4;
+const KEPT_DAYS = 30;
+const DAY = 86_400_000;
 
 /** The entry of `list` for a session. */
 export interface StoredSession {
@@ -39,6 +44,17 @@ export interface SessionUsage {
   readonly usage: number | undefined;
   /** Bytes that the site may use, as the browser estimates them. */
   readonly quota: number | undefined;
+}
+
+/**
+ * What of kept prompts stays on the disk, of all models together. Those unused for longest are removed first, when the
+ * next prompt is kept; sessions that were saved by name stay.
+ */
+export interface KeepLimits {
+  /** The most bytes. Default 2 GiB, or a quarter of what the site may store if that is less. A longer prompt is not kept. */
+  readonly bytes?: number | undefined;
+  /** Days after which a prompt that was not used is removed. Default 30. */
+  readonly days?: number | undefined;
 }
 
 export interface SaveFacts extends Pick<
@@ -198,6 +214,24 @@ export class SessionStore {
   /** Records that the session was used now; failures are ignored. */
   async used({ name, generation }: SessionManifest): Promise<void> {
     await this.#shelf.touch(name, generation, Date.now()).catch(() => undefined);
+  }
+
+  /** The most bytes that kept prompts may take. */
+  async mostKept({ bytes }: KeepLimits): Promise<number> {
+    if (bytes !== undefined) return bytes;
+    const { quota = Infinity } = await this.#shelf.estimate();
+    return Math.min(KEPT_BYTES, KEPT_SHARE * quota);
+  }
+
+  /** Removes kept prompts beyond the limits, those unused for longest first. */
+  async trim(limits: KeepLimits): Promise<void> {
+    const most = await this.mostKept(limits);
+    const oldest = Date.now() - (limits.days ?? KEPT_DAYS) * DAY;
+    let held = 0;
+    for (const { name, generation, bytes, used } of await this.candidates(({ automatic }) => automatic)) {
+      held += bytes;
+      if (held > most || used < oldest) await this.#shelf.remove(name, generation);
+    }
   }
 
   async #manifests(): Promise<SessionManifest[]> {

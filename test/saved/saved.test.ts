@@ -168,6 +168,22 @@ describe.each<[string, () => Shelf]>([
     expect(after).toMatchObject([{ name: before!.name, automatic: true }]);
     expect(after[0]!.tokens).toBeGreaterThan(before!.tokens + 256);
   });
+
+  test('kept prompts take no more than their limit, and the newest stay', async () => {
+    const face = faceOn(create());
+    const keep = async (text: string, bytes?: number): Promise<void> =>
+      withModel(face, async (model) =>
+        (await model.createSession(alone({ keep: bytes === undefined ? true : { bytes } }))).append(text),
+      );
+    await keep(DOCUMENT);
+    const [first] = await face.sessions.list();
+    await keep(`Another. ${DOCUMENT}`, first!.bytes * 1.5);
+    const [second, ...others] = await face.sessions.list();
+    expect(others).toEqual([]);
+    expect(second!.name).not.toBe(first!.name);
+    await keep(`A third. ${DOCUMENT}`, second!.bytes / 2);
+    expect(await face.sessions.list()).toEqual([]);
+  });
 });
 
 describe('pictures', () => {

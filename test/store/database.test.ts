@@ -46,6 +46,19 @@ describe('the database', () => {
     });
   });
 
+  test('what a browser reports at the request, before the transaction has its error, is not lost', async () => {
+    // Firefox reports a full quota so; here a key that exists is added.
+    const use = createStore(freshName(), 'octavo');
+    const database = new Database('x', (mode, callback) =>
+      use(mode, (store) => {
+        store.put = store.add.bind(store);
+        return callback(store);
+      }),
+    );
+    await database.put({ key: ['a'], value: 1 });
+    await expect(database.put({ key: ['a'], value: 2 })).rejects.toThrow('ConstraintError');
+  });
+
   test('a change is all or nothing, even where a value cannot be cloned', async () => {
     const database = new Database(freshName());
     await database.put({ key: ['a', 1], value: 1 });

@@ -3,7 +3,7 @@ import 'fake-indexeddb/auto';
 import { mkdtempSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { createStore } from 'idb-keyval';
 import { StorageError } from '../../src/errors.ts';
@@ -104,6 +104,32 @@ describe.each<[string, () => Shelf]>([
       return (await store.read(manifest, 0))?.[0];
     });
     expect([read, tries]).toEqual([3, 2]);
+  });
+
+  test('kept prompts beyond the limits go, those unused for longest first; what has a name stays', async () => {
+    jest.useFakeTimers({ now: 1e12, doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+    try {
+      const store = new SessionStore(create());
+      for (const [index, name] of ['named', 'a', 'b', 'c'].entries()) {
+        jest.setSystemTime(1e12 + 1000 * index);
+        await store.save(facts(name, { automatic: name !== 'named' }), parts(index));
+      }
+      const left = async (): Promise<string[]> => (await store.list()).map(({ name }) => name);
+      await store.trim({});
+      expect(await left()).toEqual(['c', 'b', 'a', 'named']);
+      jest.setSystemTime(1e12 + 5000);
+      await store.used(await store.find('a'));
+      await store.trim({ bytes: 25 });
+      expect(await left()).toEqual(['a', 'c', 'named']);
+      jest.setSystemTime(1e12 + 4000 + 86_400_000);
+      await store.trim({ days: 1 });
+      expect(await left()).toEqual(['a', 'named']);
+      await store.trim({ bytes: 0 });
+      expect(await left()).toEqual(['named']);
+      expect(await content(store, 'named')).toEqual([0]);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test('an abort and a failing source leave what was there', async () => {

@@ -10,6 +10,7 @@
 import { InputError, OctavoError } from '../../errors.ts';
 import type { Attribution } from '../../generate/attribution.ts';
 import type { ContextPreset } from '../../select/options.ts';
+import type { KeepLimits } from '../../store/index.ts';
 import type { DocumentContent, Language } from '../content.ts';
 import type { Evidence } from '../index/evidence.ts';
 import type { Found } from '../index/searcher.ts';
@@ -60,7 +61,7 @@ export interface AskSettings {
   /** How the context of an answer is kept, as in `createSession`. All of it is seen in any case: citations need that. */
   readonly context?: ContextPreset | undefined;
   /** Whether what a model has read of a whole document is kept on the disk for the next question, with keys and values of 8 bits. */
-  readonly keep?: boolean | undefined;
+  readonly keep?: boolean | KeepLimits | undefined;
   /** Ends the call, which rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Called as the phases go on. */

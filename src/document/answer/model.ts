@@ -2,6 +2,7 @@
 import type { Attribution, AttributionSettings } from '../../generate/attribution.ts';
 import type { AnswerReport } from '../../generate/options.ts';
 import type { ContextPreset } from '../../select/options.ts';
+import type { KeepLimits } from '../../store/index.ts';
 
 /** The members of a session that answering needs; `OctavoSession` has them. */
 export interface AnsweringSession {
@@ -53,7 +54,7 @@ export interface AnsweringModel {
     readonly signal?: AbortSignal | undefined;
     readonly initialPrompts?: readonly { readonly role: 'user' | 'assistant'; readonly content: string }[];
     readonly context?: {
-      readonly keep?: boolean;
+      readonly keep?: boolean | KeepLimits;
       readonly kvBits?: 8 | undefined;
       readonly preset?: ContextPreset | undefined;
       readonly prefill?: 'dense' | undefined;
