@@ -18,6 +18,9 @@ import type { Change, Entry, Key, Records, StorageEstimate } from './records.ts'
 const LOCK_MS = 30_000;
 const RENEWAL_MS = 5000;
 const POLL_MS = 100;
+/** A draft that is older than this, in milliseconds, belongs to a process that was killed: writing one takes seconds. */
+const DRAFT_MS = 3_600_000;
+const DRAFT = /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Parts of keys that are valid file names are used as such; others are named by their hash. */
 const PLAIN = /^[a-z0-9][a-z0-9-]{0,100}$/;
 
@@ -25,6 +28,7 @@ export class FolderRecords implements Records {
   readonly #folder: string;
   /** Changes of one process are made one after the other, so that what one was decided on is there when it writes. */
   #changing: Promise<unknown> = Promise.resolve();
+  #swept: Promise<void> | undefined;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -57,6 +61,7 @@ export class FolderRecords implements Records {
 
   #change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
     return this.#named(async () => {
+      await (this.#swept ??= sweepDrafts(this.#folder).catch(() => {}));
       const own = this.#path(key);
       const found = await read<T>(own);
       const { put = [], remove = [] } = decide(found);
@@ -173,6 +178,19 @@ async function write(path: string, value: unknown): Promise<void> {
   } catch (fault) {
     await rm(draft, { force: true }).catch(() => {});
     throw fault;
+  }
+}
+
+/** Removes what processes that were killed have left half-written. */
+async function sweepDrafts(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile() || !DRAFT.test(entry.name)) continue;
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    const written = await stat(path).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Infinity,
+    );
+    if (Date.now() - written > DRAFT_MS) await rm(path, { force: true });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Models kept in a folder, as Node does. */
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -52,6 +52,17 @@ const files = (): string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+
+test('what a killed process has left half-written goes with the first change, and what is being written stays', async () => {
+  const draft = (): string => join(folder, 'data', `0.${randomUUID()}`);
+  await new FolderRecords(folder).put({ key: ['data', '0'], value: 1 });
+  const [dead, alive] = [draft(), draft()];
+  for (const path of [dead, alive]) writeFileSync(path, 'half');
+  utimesSync(dead, new Date(0), new Date(0));
+  await new FolderRecords(folder).change(['other'], () => ({}));
+  expect([existsSync(dead), existsSync(alive)]).toEqual([false, true]);
+  expect(await new FolderRecords(folder).get(['data', '0'])).toBe(1);
+});
 
 test('a family of keys has no value of its own, and can be changed as one', async () => {
   const records = new FolderRecords(folder);
