@@ -19,6 +19,8 @@ export class DeviceBuffer {
   readonly purpose: Purpose;
   /** Keys of the bind groups that use this buffer. They are dropped when it is destroyed. */
   readonly groups = new Set<string>();
+  /** Whether the GPU had memory for it, as far as is known. */
+  valid = true;
   constructor(id: number, gpu: GPUBuffer, bytes: number, purpose: Purpose) {
     this.id = id;
     this.gpu = gpu;
@@ -30,6 +32,8 @@ export class DeviceBuffer {
 export class Buffers {
   readonly #device: Device;
   readonly #free = new Map<number, DeviceBuffer[]>();
+  /** Given back, and of no use. */
+  readonly #invalid: DeviceBuffer[] = [];
   readonly #bytes = new Map<Purpose, number>();
   #nextId = 0;
   #count = 0;
@@ -64,15 +68,18 @@ export class Buffers {
     }
     const settled = this.#device.guard('out-of-memory', `${size} bytes of ${purpose}`);
     const gpu = this.#device.gpu.createBuffer({ size, usage });
-    this.#device.await(
-      settled().then((error) => {
-        if (error !== undefined && this.#device.alive) this.#device.fail(error);
-      }),
-    );
     this.#count += 1;
     this.#bytes.set(purpose, this.held(purpose) + size);
     this.#nextId += 1;
-    return new DeviceBuffer(this.#nextId, gpu, size, purpose);
+    const buffer = new DeviceBuffer(this.#nextId, gpu, size, purpose);
+    this.#device.await(
+      settled().then((error) => {
+        if (error === undefined || !this.#device.alive) return;
+        buffer.valid = false;
+        this.#device.failMemory(error, purpose === 'kv');
+      }),
+    );
+    return buffer;
   }
 
   /** Precondition: no command that is recorded but not submitted uses the buffer. */
@@ -90,6 +97,10 @@ export class Buffers {
   }
 
   give(buffer: DeviceBuffer): void {
+    if (!buffer.valid) {
+      this.#invalid.push(buffer);
+      return;
+    }
     const free = this.#free.get(buffer.bytes);
     if (free === undefined) {
       this.#free.set(buffer.bytes, [buffer]);
@@ -102,7 +113,7 @@ export class Buffers {
 
   /** Removes all free buffers from the pool and returns them, for the caller to destroy. */
   drain(): DeviceBuffer[] {
-    const all = [...this.#free.values()].flat();
+    const all = [...this.#free.values(), this.#invalid.splice(0)].flat();
     this.#free.clear();
     return all;
   }

@@ -41,22 +41,28 @@ export class Device {
    * cause is reported.
    */
   #consequence: Error | undefined;
-  readonly #causes = new Set<Promise<void>>();
+  readonly #causes = new Set<Promise<unknown>>();
   #dead: Error | undefined;
   #destroyed = false;
+  /** Called when the GPU had no memory, to free what is not in use. */
+  exhausted: () => void = () => {};
+  readonly #lose: (failure: Error) => void;
 
   constructor(origin: GPU, adapter: AdapterDescription, gpu: GPUDevice, error: MakeError) {
     this.origin = origin;
     this.error = error;
     this.adapter = adapter;
     this.gpu = gpu;
-    this.lost = new Promise((resolve) => {
-      void gpu.lost.then((info) => {
-        if (this.#destroyed) return;
-        const failure = error(lost(adapter.name, info.message || info.reason || 'no reason given'));
-        this.#dead = failure;
-        resolve(failure);
-      });
+    let resolve: (failure: Error) => void = () => {};
+    this.lost = new Promise((settle) => (resolve = settle));
+    this.#lose = (failure) => {
+      this.#dead = failure;
+      resolve(failure);
+    };
+    void gpu.lost.then((info) => {
+      if (this.#destroyed || this.#dead !== undefined) return;
+      this.#failure = undefined;
+      this.#lose(error(lost(adapter.name, info.message || info.reason || 'no reason given')));
     });
     gpu.onuncapturederror = (event) => {
       event.preventDefault();
@@ -68,14 +74,19 @@ export class Device {
     return this.#dead === undefined;
   }
 
-  /** Throws `lost` or `destroyed` on a dead device, and otherwise, once, the first failure since the last check. */
+  /** Throws, once, the first failure since the last check, and `lost` or `destroyed` on a dead device. */
   check(): void {
-    if (this.#dead !== undefined) throw this.#dead;
+    if (this.#dead !== undefined) throw this.#taken() ?? this.#dead;
     if (this.#failure === undefined && (this.#consequence === undefined || this.#causes.size > 0)) return;
-    const failure = this.#failure ?? this.#consequence;
+    const consequence = this.#consequence;
+    throw this.#taken() ?? consequence;
+  }
+
+  #taken(): Error | undefined {
+    const failure = this.#failure;
     this.#failure = undefined;
     this.#consequence = undefined;
-    throw failure;
+    return failure;
   }
 
   /** Keeps the first failure of an operation that no caller waits for. The next `check` throws it. */
@@ -84,21 +95,45 @@ export class Device {
   }
 
   /**
+   * Keeps the failure to make a buffer. What was recorded with it fails, too, and is not reported. `state`: the buffer
+   * was to hold what nothing else holds, so the device is given up.
+   */
+  failMemory(error: Error, state: boolean): void {
+    this.fail(error);
+    if (state) {
+      this.#lose(this.error(lost(this.adapter.name, error.message)));
+      this.gpu.destroy();
+      return;
+    }
+    this.exhausted();
+    this.await(
+      this.gpu.queue.onSubmittedWorkDone().then(
+        () => (this.#consequence = undefined),
+        () => {},
+      ),
+    );
+  }
+
+  /**
    * Registers a creation whose outcome is known later. `cause` never rejects; it calls `fail` when the creation failed.
    */
-  await(cause: Promise<void>): void {
+  await(cause: Promise<unknown>): void {
     this.#causes.add(cause);
     void cause.finally(() => this.#causes.delete(cause));
   }
 
   /** Resolves when the outcome of every creation is known. */
   async settled(): Promise<void> {
-    await Promise.all(this.#causes);
+    while (this.#causes.size > 0) await Promise.all(this.#causes);
   }
 
   /** Returns the error to throw when a promise of the device rejected, which happens when the device is gone. */
   explain(cause: unknown): Error {
-    return this.#dead ?? this.error(lost(this.adapter.name, cause instanceof Error ? cause.message : String(cause)));
+    return (
+      this.#taken() ??
+      this.#dead ??
+      this.error(lost(this.adapter.name, cause instanceof Error ? cause.message : String(cause)))
+    );
   }
 
   /**
@@ -118,6 +153,7 @@ export class Device {
 
   destroy(): void {
     this.#destroyed = true;
+    this.#failure = undefined;
     this.#dead ??= this.error({ code: 'destroyed', problem: 'the GPU device was destroyed by its owner' });
     this.gpu.destroy();
   }

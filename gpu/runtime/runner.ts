@@ -76,6 +76,7 @@ export class Runner {
     this.forms = new Forms(device.gpu.features, device.adapter.subgroup);
     this.#pipelines = new Pipelines(device);
     this.#readback = new Readback(device, this.buffers);
+    device.exhausted = () => this.trim();
     const { STORAGE, UNIFORM, COPY_DST, COPY_SRC } = GPUBufferUsage;
     this.#arenaBuffer = this.buffers.create(ARENA_BYTES, 'runtime', STORAGE | UNIFORM | COPY_DST | COPY_SRC);
   }

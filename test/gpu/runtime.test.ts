@@ -127,6 +127,58 @@ describe('memory', () => {
   );
 });
 
+/** Lets the next buffer of `gpu` fail as on a GPU whose memory is full. */
+function exhaust(gpu: GPUDevice): void {
+  const create = gpu.createBuffer.bind(gpu);
+  const pop = gpu.popErrorScope.bind(gpu);
+  // Larger than any limit, so that it is invalid as one without memory is.
+  gpu.createBuffer = (descriptor) => {
+    gpu.createBuffer = create;
+    return create({ ...descriptor, size: 2 ** 50 });
+  };
+  gpu.popErrorScope = async () => {
+    gpu.popErrorScope = pop;
+    await pop();
+    return new GPUOutOfMemoryError('full');
+  };
+}
+
+describe('a GPU without memory', () => {
+  const full = { name: 'DeviceError', code: 'out-of-memory' };
+
+  ifGpu('fails one call; the next finds none of its buffers in the pool', async () => {
+    const { gpu, device } = capturing();
+    const backend = await createWebGpuBackend({ gpu });
+    const call = async (): Promise<Float32Array> => {
+      const tensor = backend.upload(new Float32Array(5000).fill(7), [1, 5000]);
+      try {
+        return await backend.download(tensor);
+      } finally {
+        backend.free(tensor);
+      }
+    };
+    exhaust(device());
+    await expect(call()).rejects.toMatchObject(full);
+    for (let i = 0; i < 3; i += 1) expect((await call()).every((value) => value === 7)).toBe(true);
+    backend.destroy();
+    expect(backend.counters()).toMatchObject({ buffers: 0, bytes: 0 });
+  });
+
+  ifGpu('for pages, which have lost their content, gives the device up', async () => {
+    const { gpu, device } = capturing();
+    const backend = await createWebGpuBackend({ gpu });
+    const pool = backend.kvPool({ layers: 1, kvHeads: 1, headDim: 32, format: 'f32' });
+    pool.reserve(1);
+    exhaust(device());
+    pool.reserve(8);
+    await expect(backend.idle()).rejects.toMatchObject(full);
+    expect(await backend.lost).toMatchObject({ code: 'lost', message: expect.stringMatching(/no memory.*recover/) });
+    await expect(backend.idle()).rejects.toMatchObject({ code: 'lost' });
+    pool.free();
+    backend.destroy();
+  });
+});
+
 describe('a lost device', () => {
   ifGpu('says so at once, at every later call, and frees without an error; a new one works beside it', async () => {
     const { gpu, device } = capturing();
