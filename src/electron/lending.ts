@@ -1,7 +1,7 @@
 /** The page's own files for an engine in a process of its own: they stay in the page, and the engine reads ranges of them over a port. */
 import { InputError } from '../errors.ts';
 import { isProjector } from '../load/index.ts';
-import { fileName, isAddressList, resolveInput, type ModelInput } from '../load/inputs.ts';
+import { fileName, type ModelInput } from '../load/inputs.ts';
 import { portEndpoint } from '../worker/endpoints.ts';
 import { respond } from '../worker/responder.ts';
 import { LENT_SCHEME, type LentApi } from './process-api.ts';
@@ -12,18 +12,20 @@ const MOST_BYTES = 64 << 20;
 export class Lending {
   readonly #files = new Map<string, Blob>();
 
-  /** What the engine is told to load: addresses as they are, everything else by the addresses of lent files. */
-  async addresses(input: ModelInput): Promise<string | string[]> {
-    const resolved = await resolveInput(input);
-    if (typeof resolved === 'string') return resolved;
-    if (isAddressList(resolved)) return [...resolved];
+  /**
+   * What the engine is told to load: addresses as they are, everything else by the addresses of lent files, which are
+   * held until `end` of `open`. `input`: an address, a list of them, or a file or files by name.
+   */
+  addresses(input: ModelInput): string | string[] {
+    if (typeof input === 'string') return input;
+    if (Array.isArray(input)) return [...(input as readonly string[])];
     const id = crypto.randomUUID();
-    if (!(resolved instanceof Map)) {
-      const data = resolved as Blob | Uint8Array;
+    if (input instanceof Blob || ArrayBuffer.isView(input)) {
+      const data = input as Blob | Uint8Array;
       return this.#lend(id, fileName(data) ?? 'model.gguf', data);
     }
-    const files = resolved as ReadonlyMap<string, Blob | Uint8Array>;
-    const places = new Map([...files].map(([name, data]) => [name, this.#lend(id, name, data)]));
+    const files = Object.entries(input as Readonly<Record<string, Blob | Uint8Array>>);
+    const places = new Map(files.map(([name, data]) => [name, this.#lend(id, name, data)]));
     if (places.has('config.json')) return `${LENT_SCHEME}:${id}/`;
     const names = [...places.keys()].sort();
     const projector = names.find(isProjector);

@@ -1,5 +1,7 @@
 /** The page's end of an engine's port, as the endpoint that `Octavo` calls. */
 import { DeviceError } from '../errors.ts';
+import type { ModelInput } from '../load/index.ts';
+import type { LoadSettings } from '../worker/api.ts';
 import type { Endpoint, ToEngine, ToPage } from '../worker/protocol.ts';
 import { Lending } from './lending.ts';
 import type { PageBridge, StartedEngine } from './page-bridge.ts';
@@ -42,11 +44,15 @@ function withPorts(
   ends: (() => void)[],
 ): { readonly sent: unknown; readonly ports: MessagePort[] } {
   if (message.kind !== 'call' || !OPENING.includes(message.method)) return { sent: message, ports: [] };
-  const { fetch: own, ...params } = message.params as {
-    readonly input: unknown;
-    readonly settings: { readonly mmproj?: unknown };
+  const { fetch: own, ...given } = message.params as {
+    readonly input: ModelInput;
+    readonly settings: { readonly mmproj?: LoadSettings['mmproj'] };
     readonly fetch?: MessagePort;
   };
+  const { mmproj } = given.settings;
+  const settings =
+    typeof mmproj === 'object' ? { ...given.settings, mmproj: lending.addresses(mmproj) } : given.settings;
+  const params = { ...given, input: lending.addresses(given.input), settings };
   const carried: Carried[] = [];
   const ports: MessagePort[] = [];
   const lent = [params.input, params.settings.mmproj].flat().filter(Lending.isLent);

@@ -1,6 +1,7 @@
 /** What `Octavo` needs of a desktop program's page: the browser's platform, with the main process where there is one. */
 import type { FacePlatform } from '../face/octavo.ts';
 import { bundledModel } from '../load/bundled.ts';
+import { cloneable } from '../platform/input.ts';
 import type { Endpoint } from '../worker/protocol.ts';
 import { bundledAddress } from './addresses.ts';
 import { Lending } from './lending.ts';
@@ -30,7 +31,9 @@ export function createPagePlatform(find: () => PageBridge | undefined, browser: 
     async input(input) {
       if (inProcess() === undefined) return browser.input(input);
       const bundled = bundledModel(input);
-      return bundled === undefined ? lending.addresses(input) : bundledAddress(bundled);
+      if (bundled !== undefined) return bundledAddress(bundled);
+      // Files are lent when the engine is asked to open them, so that nothing holds those of a load that ends before.
+      return cloneable(input);
     },
     async store() {
       const bridge = inProcess();

@@ -6,6 +6,7 @@ import { Caller } from '../worker/caller.ts';
 import { misfit } from './check.ts';
 import type { FacePlatform } from './octavo.ts';
 import { INSPECT } from './options.ts';
+import { projectorFor } from './projector.ts';
 
 /** Options of `Octavo.inspect`: the source of the files, and the device in question. */
 export interface InspectOptions extends Omit<LoadSettings, 'threads' | 'build' | 'quantize' | 'sha256'> {
@@ -21,9 +22,10 @@ export async function inspect(
 ): Promise<ModelReport> {
   const problem = misfit('inspect', options, INSPECT);
   if (problem !== undefined) return problem;
-  const { signal, ...settings } = options;
+  const { signal, mmproj, ...others } = options;
   signal?.throwIfAborted();
   const place = await platform.input(input);
+  const settings = { ...others, mmproj: await projectorFor(platform, mmproj) };
   const caller = new Caller(await platform.startEngine());
   try {
     return await caller.call('inspect', { input: place, settings, once }, { signal });

@@ -20,6 +20,7 @@ import type * as InspectingModule from './inspecting.ts';
 import type { InspectOptions } from './inspecting.ts';
 import { AVAILABILITY, LOAD } from './options.ts';
 import type { ReadPicture } from './pictures.ts';
+import { projectorFor } from './projector.ts';
 import type { ExpectedContent } from './session.ts';
 import { askToPersist, savedSessions, type SavedSessions } from './sessions.ts';
 
@@ -173,9 +174,7 @@ async function loadHere(
   const { signal, monitor, onProgress, fetch: own, mmproj, ...settings } = options;
   signal?.throwIfAborted();
   const place = await platform.input(input);
-  // A bare name refers to a file beside the model.
-  const plain = mmproj === undefined || mmproj === false || (typeof mmproj === 'string' && !/[/\\:]/.test(mmproj));
-  const projector = plain ? mmproj : await platform.input(mmproj);
+  const projector = await projectorFor(platform, mmproj);
   signal?.throwIfAborted();
   const [name = ''] = addressesOf(place);
   // Only pages may request persistent storage, and the download happens in a worker.

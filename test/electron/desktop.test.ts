@@ -221,7 +221,7 @@ describe('engines', () => {
 
   test('have what the page lends as long as they run', async () => {
     const lending = new Lending();
-    const place = String(await lending.addresses(new Uint8Array(8)));
+    const place = String(lending.addresses(new Uint8Array(8)));
     const file = place.slice(place.indexOf(':') + 1);
     const sizeOf = (port: MessagePort) => new Caller<LentApi>(portEndpoint(port)).call('size', { file });
     const { port, end } = lending.open([place]);
@@ -230,6 +230,23 @@ describe('engines', () => {
     const other = lending.open([]);
     expect(await sizeOf(other.port)).toBeUndefined();
     other.end();
+  });
+
+  test('hold nothing of a load that was aborted before they started', async () => {
+    const lent = jest.spyOn(Lending.prototype, 'addresses');
+    try {
+      await begin();
+      const { octavo } = electron.open();
+      const loading = octavo.load(new Uint8Array(8), { signal: AbortSignal.abort(new Error('enough')) });
+      await expect(loading).rejects.toThrow('enough');
+      const controller = new AbortController();
+      const later = octavo.load(new Uint8Array(8), { signal: controller.signal });
+      controller.abort(new Error('enough'));
+      await expect(later).rejects.toThrow('enough');
+      expect(lent).not.toHaveBeenCalled();
+    } finally {
+      lent.mockRestore();
+    }
   });
 
   test('whose port does not come are ended', async () => {
