@@ -88,6 +88,20 @@ describe('inspect', () => {
     expect(server.requests).toEqual([]);
   });
 
+  test('a projector is given to the engine as a model is', async () => {
+    const inputs: unknown[] = [];
+    const face = createFace({
+      ...testPlace(),
+      input: async (input) => {
+        inputs.push(input);
+        return input;
+      },
+    });
+    const mmproj = new URL('https://x/mmproj.gguf');
+    await face.inspect(tinyUniPic(), { ...WASM, mmproj }).catch(() => undefined);
+    expect(inputs).toContain(mmproj);
+  });
+
   test('parts that see and paint, encoders, and folders', async () => {
     const whole = await Octavo.inspect(tinyUniPic(), WASM);
     expect(whole.capabilities).toMatchObject({ see: true, paint: true, edit: true, missing: [] });
