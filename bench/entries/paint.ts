@@ -82,14 +82,13 @@ class Studio {
     const { config } = this.#paint;
     const grid = job.size / config.patch;
     const schedule = diffusionSchedule(config.diffusion, job.diffusionSteps, TEMPERATURE);
-    const { head } = this.#paint;
     const room = config.mar.buffers + (Math.max(...config.sizes) / config.patch) ** 2;
     const prompts = new Prompts(language, room, costs(language.config, config).language);
     try {
       // The whole schedule's times belong to what is done once for each picture.
       const prompt = await this.#timed(async () => {
         for (const ids of this.#prompts(job)) await prompts.sequence({ ids }, undefined, this.#pause);
-        new Denoiser(this.#backend, head, schedule).free();
+        new Denoiser(this.#paint, schedule).free();
       });
       const all = uncoverings(seededSources(SEED).order(grid * grid), job.iterations);
       const rounds: Stages['rounds'][number][] = [];
@@ -98,7 +97,7 @@ class Studio {
         if (round === undefined) throw new Error(`there is no iteration ${i} of ${job.iterations}`);
         rounds.push({ known: round.known.length, ...(await this.#round(round, grid, prompts, job)) });
       }
-      const denoiser = new Denoiser(this.#backend, head, schedule.slice(0, job.steps));
+      const denoiser = new Denoiser(this.#paint, schedule.slice(0, job.steps));
       const timed: Stages['head'][number][] = [];
       for (const predicted of job.predicted)
         timed.push({ predicted, ...(await this.#denoise(denoiser, predicted, grid, job)) });

@@ -85,6 +85,7 @@ export async function measurePictures(
   formats: readonly WeightFormat[],
   runs: number,
 ): Promise<PictureResults> {
+  const operations = await backend.pictureOperations();
   const timings: PictureTiming[] = [];
   const decoder: PictureResults['decoder'][number][] = [];
   const time = async (what: string, format: string, flops: number, bytes: number, body: () => void): Promise<void> => {
@@ -104,12 +105,12 @@ export async function measurePictures(
       const x = tensor(backend, side * side, channels);
       const weight = await random.matrix(rows, kernel * kernel * channels);
       const [scale, shift] = [await random.vector(channels, 1), await random.vector(channels, 0)];
-      const moments = normed ? backend.keep(backend.moments([x], 32, 1e-6)) : undefined;
+      const moments = normed ? backend.keep(operations.moments([x], 32, 1e-6)) : undefined;
       const after = upsample ? 2 * side : side;
       const what = `conv ${kernel}x${kernel} ${channels} -> ${rows}, ${after} px${normed ? ', norm' : ''}${upsample ? ', upsampled' : ''}`;
       await time(what, weight.format, 2 * after ** 2 * rows * kernel ** 2 * channels, 0, () => {
         const pad = kernel >> 1;
-        backend.conv2d(x, weight, {
+        operations.conv2d(x, weight, {
           height: side,
           width: side,
           kernel,
@@ -234,21 +235,21 @@ export async function measurePictures(
         () => void backend.gatedAdd(x, x, modulation, 2 * width),
       );
       const picture = tensor(backend, 64 * 64, 128);
-      const moments = backend.keep(backend.moments([picture], 32, 1e-6));
+      const moments = backend.keep(operations.moments([picture], 32, 1e-6));
       const [weight, bias] = [await random.vector(128, 1), await random.vector(128, 0)];
       await time(
         'moments, 64 px, 128 channels',
         '',
         0,
         4 * picture.shape[0]! * 128,
-        () => void backend.moments([picture], 32, 1e-6),
+        () => void operations.moments([picture], 32, 1e-6),
       );
       await time(
         'groupNorm and silu, the same',
         '',
         0,
         8 * picture.shape[0]! * 128,
-        () => void backend.groupNorm(picture, { moments, weight, bias, activation: 'silu' }),
+        () => void operations.groupNorm(picture, { moments, weight, bias, activation: 'silu' }),
       );
       for (const it of [picture, moments]) backend.free(it);
     }

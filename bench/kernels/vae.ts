@@ -41,6 +41,7 @@ export interface Decoder {
 }
 
 export async function vaeDecoder(backend: Backend, random: RandomWeights): Promise<Decoder> {
+  const operations = await backend.pictureOperations();
   const norm = async (channels: number): Promise<Norm> => ({
     weight: await random.vector(channels, 1),
     bias: await random.vector(channels, 0),
@@ -90,7 +91,7 @@ export async function vaeDecoder(backend: Backend, random: RandomWeights): Promi
     const after = options.upsample === true ? 2 * side : side;
     flops += 2 * after * after * (weight.shape[0] ?? 0) * (weight.shape[1] ?? 0);
     return {
-      x: backend.conv2d(x, weight, {
+      x: operations.conv2d(x, weight, {
         height: side,
         width: side,
         kernel,
@@ -102,7 +103,7 @@ export async function vaeDecoder(backend: Backend, random: RandomWeights): Promi
     };
   };
   const groupNorm = (x: Tensor, { weight, bias }: Norm, activation = true): GroupNormSpec => ({
-    moments: backend.moments([x], GROUPS, EPSILON),
+    moments: operations.moments([x], GROUPS, EPSILON),
     weight,
     bias,
     ...(activation ? { activation: 'silu' } : {}),

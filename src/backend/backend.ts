@@ -394,6 +394,21 @@ export interface Sampler {
   free(): void;
 }
 
+/** Operations on images [height * width, channels]; the rules of `Backend` apply to them. */
+export interface PictureOperations {
+  /** Mean and 1 / sqrt(variance + epsilon) of each of `groups` equal groups of channels over all rows of all bands: [groups, 2]. */
+  moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor;
+  /** Group norm as a separate operation: the shape of x. */
+  groupNorm(x: Tensor, spec: GroupNormSpec): Tensor;
+  /**
+   * Convolution (cross-correlation) of an image with weight [rows, kernel * kernel * channels]: [out height * out
+   * width, rows].
+   */
+  conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor;
+  /** x [n, C], predicted [n or, with guidance, 2 n: conditional rows first, 2 C: prediction then variance], noise [n, C]: the next x, [n, C]. */
+  denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor;
+}
+
 /** Operations of layers that carry a state from token to token; the rules of `Backend` apply to them. */
 export interface StateOperations {
   /**
@@ -521,17 +536,8 @@ export interface Backend {
    * x + y * gate, where gate is the columns of `modulation` [T, any] from `column` on: the shape of y. Without x: y * gate.
    */
   gatedAdd(x: Tensor | undefined, y: Tensor, modulation: Tensor, column: number): Tensor;
-  /** Mean and 1 / sqrt(variance + epsilon) of each of `groups` equal groups of channels over all rows of all bands: [groups, 2]. */
-  moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor;
-  /** Group norm as a separate operation: the shape of x. */
-  groupNorm(x: Tensor, spec: GroupNormSpec): Tensor;
-  /**
-   * Convolution (cross-correlation) of an image with weight [rows, kernel * kernel * channels]: [out height * out
-   * width, rows].
-   */
-  conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor;
-  /** x [n, C], predicted [n or, with guidance, 2 n: conditional rows first, 2 C: prediction then variance], noise [n, C]: the next x, [n, C]. */
-  denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor;
+  /** The operations on images, fetched by models that paint. */
+  pictureOperations(): Promise<PictureOperations>;
   /** The operations of layers that carry a state, fetched by models that have some. */
   stateOperations(): Promise<StateOperations>;
   /**

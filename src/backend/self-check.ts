@@ -100,6 +100,7 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
       activation: 'silu',
     } as const;
     const kernel = await put('kernel', [CONVOLVED, 9 * CHANNELS], 'Q8_0');
+    const pictures = await backend.pictureOperations();
     pool.reserve(2 * KV_HEADS);
     const view = {
       pool,
@@ -143,10 +144,10 @@ async function programme(backend: Backend): Promise<Map<string, Float32Array>> {
         ]);
       }
       const picture = backend.upload(numbers(HEIGHT * WIDTH * CHANNELS, 4), [HEIGHT * WIDTH, CHANNELS]);
-      tensors.push(['moments', backend.keep(backend.moments([picture], GROUPS, 1e-5))]);
+      tensors.push(['moments', backend.keep(pictures.moments([picture], GROUPS, 1e-5))]);
       // Statistics come from the host, so that wrong moments are not mistaken for a wrong convolution.
       const moments = backend.upload(numbers(2 * GROUPS, 5), [GROUPS, 2]);
-      const convolution = backend.conv2d(picture, kernel, {
+      const convolution = pictures.conv2d(picture, kernel, {
         height: HEIGHT,
         width: WIDTH,
         kernel: 3,

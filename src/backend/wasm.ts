@@ -9,9 +9,6 @@ import type {
   AppendSpec,
   AttentionSpec,
   Backend,
-  Conv2dOptions,
-  DenoiseSpec,
-  GroupNormSpec,
   KvPool,
   KvSpec,
   KvView,
@@ -19,6 +16,7 @@ import type {
   MemoryUse,
   ModulateSpec,
   NormSpec,
+  PictureOperations,
   ProbeSpec,
   Ranges,
   Sampler,
@@ -35,7 +33,6 @@ import { Attending } from './wasm/attending.ts';
 import { CacheContents } from './wasm/cache-contents.ts';
 import { Engine } from './wasm/engine.ts';
 import { WasmPool } from './wasm/kv.ts';
-import { Pictures } from './wasm/pictures.ts';
 import { Products } from './wasm/products.ts';
 import type { Profile } from './wasm/profile.ts';
 import { tensorOf } from './wasm/residence.ts';
@@ -77,7 +74,6 @@ class CpuBackend implements WasmBackend {
   readonly #weights: Weights;
   readonly #products: Products;
   readonly #rows: Rows;
-  readonly #pictures: Pictures;
   readonly #attending: Attending;
   readonly #contents: CacheContents;
   readonly #pools = new Set<WasmPool>();
@@ -89,7 +85,6 @@ class CpuBackend implements WasmBackend {
     this.#weights = new Weights(engine);
     this.#products = new Products(engine, this.#tensors);
     this.#rows = new Rows(engine, this.#tensors);
-    this.#pictures = new Pictures(engine, this.#tensors, this.#products);
     this.#attending = new Attending(engine, this.#tensors);
     this.#contents = new CacheContents(engine, this.#tensors);
     engine.relieve = () => this.#tensors.trim();
@@ -253,19 +248,10 @@ class CpuBackend implements WasmBackend {
     return this.#alive(this.#rows).gatedAdd(x, y, modulation, column);
   }
 
-  moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
-    return this.#alive(this.#pictures).moments(bands, groups, epsilon);
+  async pictureOperations(): Promise<PictureOperations> {
+    const { Pictures } = await import('./wasm/pictures.ts');
+    return new Pictures(this.#engine, this.#tensors, this.#products);
   }
-  groupNorm(x: Tensor, spec: GroupNormSpec): Tensor {
-    return this.#alive(this.#pictures).groupNorm(x, spec);
-  }
-  conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
-    return this.#alive(this.#pictures).conv2d(x, weight, options);
-  }
-  denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
-    return this.#alive(this.#pictures).denoise(x, predicted, noise, spec);
-  }
-
   async stateOperations(): Promise<StateOperations> {
     const { Recurrent } = await import('./wasm/recurrent.ts');
     return new Recurrent(this.#engine, this.#tensors);

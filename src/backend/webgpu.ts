@@ -13,9 +13,6 @@ import type {
   AppendSpec,
   AttentionSpec,
   Backend,
-  Conv2dOptions,
-  DenoiseSpec,
-  GroupNormSpec,
   KvPool,
   KvSpec,
   KvView,
@@ -23,6 +20,7 @@ import type {
   MemoryUse,
   ModulateSpec,
   NormSpec,
+  PictureOperations,
   ProbeSpec,
   Ranges,
   SampleSpec,
@@ -317,20 +315,8 @@ export class WebGpuBackend implements Backend {
     return this.#rows.gatedAdd(x, y, modulation, column);
   }
 
-  moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
-    return this.#pictures.moments(bands, groups, epsilon);
-  }
-
-  groupNorm(x: Tensor, spec: GroupNormSpec): Tensor {
-    return this.#pictures.groupNorm(x, spec);
-  }
-
-  conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
-    return this.#pictures.conv2d(x, weight, options);
-  }
-
-  denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
-    return this.#pictures.denoise(x, predicted, noise, spec);
+  async pictureOperations(): Promise<PictureOperations> {
+    return this.#pictures;
   }
 
   async stateOperations(): Promise<StateOperations> {

@@ -1,5 +1,5 @@
 /** The contract of models that paint pictures from words and edit them, by masked autoregression with a diffusion head (src/paint runs it). */
-import type { Backend, Tensor } from '../backend/backend.ts';
+import type { Backend, PictureOperations, Tensor } from '../backend/backend.ts';
 import { InputError } from '../errors.ts';
 import type { Held } from '../layers/held.ts';
 import type { Steps } from '../layers/steps.ts';
@@ -21,6 +21,7 @@ export interface SourceEmbeddings {
 
 export interface PaintModel {
   readonly backend: Backend;
+  readonly operations: PictureOperations;
   readonly config: PaintConfig;
   readonly encoder: MarEncoder;
   readonly decoder: MarDecoder;

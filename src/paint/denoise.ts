@@ -1,6 +1,7 @@
 /** Draws tokens from noise: the whole chain of denoising steps for the positions that one round predicts. */
-import type { Backend, Tensor } from '../backend/backend.ts';
+import type { Backend, PictureOperations, Tensor } from '../backend/backend.ts';
 import { Held } from '../layers/held.ts';
+import type { PaintModel } from '../models/paint-model.ts';
 import type { DiffusionHead } from '../models/unipic/head.ts';
 import type { Sources } from './noise.ts';
 import type { DiffusionStep } from './schedule.ts';
@@ -26,6 +27,7 @@ export interface DenoiseTask {
 
 export class Denoiser {
   readonly #backend: Backend;
+  readonly #operations: PictureOperations;
   readonly #head: DiffusionHead;
   readonly #steps: readonly DiffusionStep[];
   readonly #times: Tensor;
@@ -33,12 +35,12 @@ export class Denoiser {
 
   /** Embeds the times of the steps, once. */
   constructor(
-    backend: Backend,
-    head: DiffusionHead,
+    { backend, operations, head }: Pick<PaintModel, 'backend' | 'operations' | 'head'>,
     steps: readonly DiffusionStep[],
     groupBytes: number = GROUP_BYTES,
   ) {
     this.#backend = backend;
+    this.#operations = operations;
     this.#groupBytes = groupBytes;
     this.#head = head;
     this.#steps = steps;
@@ -86,7 +88,7 @@ export class Denoiser {
       for (const [i, { spec }] of this.#steps.entries()) {
         x = held.next(x, (before) => {
           const predicted = head.predict(before, backend.rows(this.#times, i, 1), condition);
-          return backend.denoise(before, predicted, backend.rows(noise, i * count, count), {
+          return this.#operations.denoise(before, predicted, backend.rows(noise, i * count, count), {
             ...spec,
             ...(guidance !== undefined && { guidance }),
           });

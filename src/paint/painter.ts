@@ -204,7 +204,7 @@ export class Painter {
       request,
       source,
       sequences,
-      denoiser: new Denoiser(backend, this.#model.head, steps),
+      denoiser: new Denoiser(this.#model, steps),
       pace,
       clock,
     };

@@ -98,21 +98,22 @@ describe('by hand', () => {
 
   test('convolution: kernel order, padding, stride, upsampling; pictures of one channel', async () => {
     const b = createReferenceBackend();
+    const p = await b.pictureOperations();
     // | 1 2 3 |     kernel | 1 10 |
     // | 4 5 6 |            | 100 1000 |
     const kernel = await weight(b, [1, 4], [1, 10, 100, 1000]);
     const x = (): Tensor => b.upload(Float32Array.of(1, 2, 3, 4, 5, 6), [6, 1]);
     const shape = { height: 2, width: 3, kernel: 2 } as const;
-    close(await values(b, () => b.conv2d(x(), kernel, { ...shape, padding: [0, 0, 0, 0] })), [5421, 6532]);
+    close(await values(b, () => p.conv2d(x(), kernel, { ...shape, padding: [0, 0, 0, 0] })), [5421, 6532]);
     // Zeros to the right and below.
     close(
-      await values(b, () => b.conv2d(x(), kernel, { ...shape, padding: [0, 1, 1, 0] })),
+      await values(b, () => p.conv2d(x(), kernel, { ...shape, padding: [0, 1, 1, 0] })),
       [5421, 6532, 603, 54, 65, 6],
     );
-    close(await values(b, () => b.conv2d(x(), kernel, { ...shape, padding: [1, 0, 0, 1], stride: 2 })), [1000, 3200]);
+    close(await values(b, () => p.conv2d(x(), kernel, { ...shape, padding: [1, 0, 0, 1], stride: 2 })), [1000, 3200]);
     // Rows 112233, 112233, 445566, 445566, every second place.
     close(
-      await values(b, () => b.conv2d(x(), kernel, { ...shape, padding: [0, 0, 0, 0], stride: 2, upsample: true })),
+      await values(b, () => p.conv2d(x(), kernel, { ...shape, padding: [0, 0, 0, 0], stride: 2, upsample: true })),
       [1111, 2222, 3333, 4444, 5555, 6666],
     );
     // Two channels in, two rows out, bias, activation, residual.
@@ -120,8 +121,8 @@ describe('by hand', () => {
     const bias = await weight(b, [2], [0, 1]);
     const pixel = (): Tensor => b.upload(Float32Array.of(3, 4), [1, 2]);
     const options = { height: 1, width: 1, kernel: 1, padding: [0, 0, 0, 0], bias } as const;
-    close(await values(b, () => b.conv2d(pixel(), two, options)), [3, 12]);
-    close(await values(b, () => b.conv2d(pixel(), two, { ...options, activation: 'silu', residual: pixel() })), [
+    close(await values(b, () => p.conv2d(pixel(), two, options)), [3, 12]);
+    close(await values(b, () => p.conv2d(pixel(), two, { ...options, activation: 'silu', residual: pixel() })), [
       3 + 3 / (1 + Math.exp(-3)),
       4 + 12 / (1 + Math.exp(-12)),
     ]);
@@ -129,6 +130,7 @@ describe('by hand', () => {
 
   test('group norm: moments over bands, then the affine part by channel', async () => {
     const b = createReferenceBackend();
+    const p = await b.pictureOperations();
     const w = await weight(b, [4], [1, 2, 3, 4]);
     const bias = await weight(b, [4], [0, 0, 0, 100]);
     // Group 0 holds 1, 3, 5, 7 (mean 4, variance 5), group 1 holds 0, 0, 0, 8 (mean 2, variance 12); epsilon 4: deviations 3 and 4.
@@ -136,11 +138,11 @@ describe('by hand', () => {
       b.upload(Float32Array.of(1, 3, 0, 0), [1, 4]),
       b.upload(Float32Array.of(5, 7, 0, 8), [1, 4]),
     ];
-    close(await values(b, () => b.moments(bands(), 2, 4)), [4, 1 / 3, 2, 1 / 4]);
+    close(await values(b, () => p.moments(bands(), 2, 4)), [4, 1 / 3, 2, 1 / 4]);
     close(
       await values(b, () => {
         const [first, second] = bands();
-        return b.groupNorm(second, { moments: b.moments([first, second], 2, 4), weight: w, bias });
+        return p.groupNorm(second, { moments: p.moments([first, second], 2, 4), weight: w, bias });
       }),
       [1 / 3, 2, -1.5, 106],
     );
@@ -165,6 +167,7 @@ describe('by hand', () => {
 
   test('one denoising step', async () => {
     const b = createReferenceBackend();
+    const p = await b.pictureOperations();
     const spec = {
       alpha: 0.5,
       sigma: 2,
@@ -178,7 +181,7 @@ describe('by hand', () => {
     } as const;
     const step = (rows: number[], more: object): Promise<number[]> =>
       values(b, () =>
-        b.denoise(
+        p.denoise(
           b.upload(Float32Array.of(4), [1, 1]),
           b.upload(Float32Array.from(rows), [rows.length / 2, 2]),
           b.upload(Float32Array.of(10), [1, 1]),

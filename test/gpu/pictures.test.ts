@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { elementGrid } from '../../gpu/lib/elements.ts';
 import { TAKE_INDICES } from '../../gpu/kernels/take.ts';
-import type { Backend, KvView, Tensor, Weight } from '../../src/backend/backend.ts';
+import type { Backend, KvView, PictureOperations, Tensor, Weight } from '../../src/backend/backend.ts';
 import { createWebGpuBackend, type WebGpuBackend } from '../../src/backend/webgpu.ts';
 import { bidirectional } from '../../src/kv/ranges.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
@@ -36,6 +36,7 @@ const WEIGHTS = (() => {
 
 function step(
   b: Backend,
+  p: PictureOperations,
   [conv1, conv2, shortcut, up, qkv, proj, adaptive, final, weight, bias]: Weight[],
   x: Tensor,
   noise: Tensor,
@@ -43,22 +44,22 @@ function step(
 ): Tensor {
   const norm = (of: Tensor) =>
     ({
-      moments: b.moments([b.rows(of, 0, 12), b.rows(of, 12, SIDE * SIDE - 12)], 8, 1e-6),
+      moments: p.moments([b.rows(of, 0, 12), b.rows(of, 12, SIDE * SIDE - 12)], 8, 1e-6),
       weight: weight!,
       bias: bias!,
       activation: 'silu',
     }) as const;
   const picture = { height: SIDE, width: SIDE, kernel: 3, padding: [1, 1, 1, 1] } as const;
-  const middle = b.conv2d(x, conv1!, { ...picture, norm: norm(x), bias: bias! });
-  const around = b.conv2d(x, shortcut!, { ...picture, kernel: 1, padding: [0, 0, 0, 0] });
-  const block = b.conv2d(middle, conv2!, { ...picture, norm: norm(middle), residual: around });
-  const q = b.ropeAppend(b.linear(b.groupNorm(block, norm(block)), [qkv!]), view, 0, 0, { heads: 1 });
+  const middle = p.conv2d(x, conv1!, { ...picture, norm: norm(x), bias: bias! });
+  const around = p.conv2d(x, shortcut!, { ...picture, kernel: 1, padding: [0, 0, 0, 0] });
+  const block = p.conv2d(middle, conv2!, { ...picture, norm: norm(middle), residual: around });
+  const q = b.ropeAppend(b.linear(p.groupNorm(block, norm(block)), [qkv!]), view, 0, 0, { heads: 1 });
   const attended = b.linear(
     b.attention(q, view, 0, 0, bidirectional(SIDE * SIDE, SIDE * SIDE), { heads: 1, scale: 512 ** -0.5 }),
     [proj!],
     { residual: block },
   );
-  const large = b.conv2d(attended, up!, { ...picture, upsample: true });
+  const large = p.conv2d(attended, up!, { ...picture, upsample: true });
   const small = b.take(
     large,
     Int32Array.from({ length: SIDE * SIDE }, (_, i) => 3 * i),
@@ -71,7 +72,7 @@ function step(
     2 * CHANNELS,
   );
   const predicted = b.linear(b.stack([changed, small]), [final!]);
-  return b.denoise(x, predicted, noise, {
+  return p.denoise(x, predicted, noise, {
     prediction: 'eps',
     guidance: 3,
     alpha: 0.8,
@@ -89,9 +90,9 @@ function step(
 const x = random(72).normals(SIDE * SIDE * CHANNELS);
 const noise = random(73).normals(SIDE * SIDE * CHANNELS);
 
-function once(b: Backend, weights: Weight[]): Tensor {
+function once(b: Backend, weights: Weight[], p: PictureOperations): Tensor {
   const view = shuffledView(random(74), b, { layers: 1, kvHeads: 1, headDim: 512, format: 'f16' }, 2);
-  const out = step(b, weights, b.upload(x, [SIDE * SIDE, CHANNELS]), b.upload(noise, [SIDE * SIDE, CHANNELS]), view);
+  const out = step(b, p, weights, b.upload(x, [SIDE * SIDE, CHANNELS]), b.upload(noise, [SIDE * SIDE, CHANNELS]), view);
   view.pool.free();
   return out;
 }
@@ -99,6 +100,7 @@ function once(b: Backend, weights: Weight[]): Tensor {
 describe('a step with every operation of pictures', () => {
   ifGpu('makes nothing, waits for nothing and submits once when it is repeated', async () => {
     const backend = await createWebGpuBackend({ gpu: testGpu() });
+    const pictures = await backend.pictureOperations();
     const weights: Weight[] = [];
     for (const data of WEIGHTS) weights.push(await put(backend, data));
     const view = shuffledView(random(74), backend, { layers: 1, kvHeads: 1, headDim: 512, format: 'f16' }, 2);
@@ -108,7 +110,7 @@ describe('a step with every operation of pictures', () => {
     ];
     const again = (): void => {
       backend.scope(() => {
-        step(backend, weights, input, random1, view);
+        step(backend, pictures, weights, input, random1, view);
       });
       backend.flush();
     };
@@ -191,7 +193,8 @@ describe('sizes above what one dimension of a grid, or one dispatch, takes', () 
 
   ifGpu(
     'a tensor above what a binding holds can be moved, but is refused by name and with numbers where it would be bound',
-    () => {
+    async () => {
+      const pictures = await backend.pictureOperations();
       backend.scope(() => {
         const part = backend.upload(new Float32Array(1 << 22), [1 << 18, 16]);
         const whole = backend.stack(Array.from({ length: 9 }, () => part));
@@ -204,7 +207,7 @@ describe('sizes above what one dimension of a grid, or one dispatch, takes', () 
             facts: expect.objectContaining({ limit: 134217728, bytes: expect.any(Number) }),
           });
         expect(() => backend.add(whole, backend.rows(part, 0, 1))).toThrow(refused('add: a'));
-        expect(() => backend.moments([part, whole], 4, 1e-5)).toThrow(refused('moments: bands\\[1\\]'));
+        expect(() => pictures.moments([part, whole], 4, 1e-5)).toThrow(refused('moments: bands\\[1\\]'));
         expect(() => backend.take(whole, Int32Array.of(1))).toThrow(refused('take: x'));
       });
     },

@@ -1,6 +1,6 @@
 /** What the conformance suite cannot ask for: weights split over several buffers, and the self-check on a right and a wrong device. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Backend, Tensor, Weight } from '../../src/backend/backend.ts';
+import type { Backend, PictureOperations, Tensor, Weight } from '../../src/backend/backend.ts';
 import { compareBackends, selfCheck } from '../../src/backend/self-check.ts';
 import { createWebGpuBackend, type WebGpuBackend } from '../../src/backend/webgpu.ts';
 import type { WeightFormat } from '../../src/backend/weight.ts';
@@ -25,7 +25,7 @@ describe('weights above what a binding holds', () => {
     what: string,
     format: WeightFormat,
     shapes: number[][],
-    body: (backend: Backend, weights: Weight[]) => Tensor,
+    body: (backend: Backend, weights: Weight[], pictures: PictureOperations) => Tensor,
   ): Promise<void> {
     const r = random(5);
     const bytes = shapes.map((shape) =>
@@ -39,13 +39,14 @@ describe('weights above what a binding holds', () => {
     );
     const results: Float32Array[] = [];
     for (const backend of [split, truth]) {
+      const pictures = await backend.pictureOperations();
       const weights: Weight[] = [];
       for (const [i, shape] of shapes.entries()) {
         const writer = backend.weight({ name: `w${i}`, shape, format });
         for (let at = 0; at < bytes[i]!.length; at += 777) await writer.write(bytes[i]!.subarray(at, at + 777));
         weights.push(await writer.finish());
       }
-      const out = backend.scope(() => body(backend, weights));
+      const out = backend.scope(() => body(backend, weights, pictures));
       results.push(await backend.download(out));
       backend.free(out);
       for (const weight of weights) weight.free();
@@ -78,16 +79,16 @@ describe('weights above what a binding holds', () => {
         );
       }
       const picture = random(7).normals(42 * 256);
-      await same('conv2d', format, [[67, 256]], (b, [w]) =>
-        b.conv2d(b.upload(picture.subarray(0, 42 * 64), [42, 64]), w!, {
+      await same('conv2d', format, [[67, 256]], (b, [w], p) =>
+        p.conv2d(b.upload(picture.subarray(0, 42 * 64), [42, 64]), w!, {
           height: 6,
           width: 7,
           kernel: 2,
           padding: [1, 0, 0, 1],
         }),
       );
-      await same('conv2d of kernel 1', format, [[67, 256]], (b, [w]) =>
-        b.conv2d(b.upload(picture, [42, 256]), w!, { height: 6, width: 7, kernel: 1, padding: [0, 0, 0, 0] }),
+      await same('conv2d of kernel 1', format, [[67, 256]], (b, [w], p) =>
+        p.conv2d(b.upload(picture, [42, 256]), w!, { height: 6, width: 7, kernel: 1, padding: [0, 0, 0, 0] }),
       );
       await same('embed', format, [[67, 256]], (b, [table]) =>
         b.embed(table!, b.upload(Int32Array.of(66, 0, 31, 4, 5, 15, 16), [7]), 0, 7),
@@ -129,11 +130,13 @@ describe('the self-check', () => {
       ['moments', 'moments'],
       ['conv2d', 'convolution'],
     ] as const) {
-      const wrong = new Proxy(createReferenceBackend(), {
+      const wrong: Backend = new Proxy(createReferenceBackend(), {
         get(target, key) {
           const value: unknown = Reflect.get(target, key, target);
           if (typeof value !== 'function') return value;
           return (...args: unknown[]): unknown => {
+            // The reference's operations on images are its own methods.
+            if (key === 'pictureOperations') return Promise.resolve(wrong);
             const result: unknown = (value as (...given: unknown[]) => unknown).apply(target, args);
             if (key !== method) return result;
             // Swaps two neighbouring values, as a wrong lane would.

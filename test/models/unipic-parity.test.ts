@@ -330,8 +330,7 @@ describe.each(await testBackends())('unipic on $name', ({ name, create }) => {
     const { maxBeta, steps, prediction, guidance, temperature, after } = facts.chain[kind]!;
     const { diffusion } = model.paint!.config;
     const denoiser = new Denoiser(
-      recording.backend,
-      model.paint!.head,
+      model.paint!,
       diffusionSchedule({ ...diffusion, maxBeta, prediction }, steps, temperature),
     );
     const guided = kind !== 'single';

@@ -118,7 +118,7 @@ test.each([undefined, 2.5])('positions in groups draw what they draw together (g
   const positions = Int32Array.of(0, 2, 3, 7, 8, 11, 15);
   const task = { conditions, positions, tokens: 16, channels: TINY.channels, sources: seededSources(1), guidance };
   const run = async (groupBytes?: number): Promise<Float32Array> => {
-    const denoiser = new Denoiser(backend, head, steps, groupBytes);
+    const denoiser = new Denoiser(model.paint!, steps, groupBytes);
     const out = await denoiser.run(task, pause);
     denoiser.free();
     return out;

@@ -19,6 +19,7 @@ import type {
   MemoryUse,
   ModulateSpec,
   NormSpec,
+  PictureOperations,
   ProbeSpec,
   Ranges,
   Sampler,
@@ -83,7 +84,7 @@ interface ReferenceSampler extends Sampler {
   bits: Uint32Array | undefined;
 }
 
-class ReferenceBackend implements Backend, StateOperations {
+class ReferenceBackend implements Backend, PictureOperations, StateOperations {
   readonly kind = 'reference';
   readonly description = 'f64 loops';
   readonly lost = new Promise<Error>(() => {});
@@ -403,6 +404,10 @@ class ReferenceBackend implements Backend, StateOperations {
       this.#values('denoise', 'noise', noise),
     ];
     return this.#tensor([n, cols], denoised(a, b, c, cols, spec));
+  }
+
+  async pictureOperations(): Promise<PictureOperations> {
+    return this;
   }
 
   async stateOperations(): Promise<StateOperations> {

@@ -1,5 +1,5 @@
 /** A backend that remembers what its operations gave, by the first weight that they took. */
-import type { Backend, NormSpec, Tensor, Weight } from '../../src/backend/backend.ts';
+import type { Backend, NormSpec, PictureOperations, Tensor, Weight } from '../../src/backend/backend.ts';
 
 export interface Recorder {
   readonly backend: Backend;
@@ -22,20 +22,23 @@ const KEYS: Readonly<Record<string, (args: readonly unknown[]) => string>> = {
 
 export function recorder(inner: Backend): Recorder {
   const values = new Map<string, Promise<Float32Array>[]>();
-  const backend = new Proxy(inner, {
-    get: (target, name) => {
-      const member: unknown = Reflect.get(target, name, target);
-      if (typeof member !== 'function') return member;
-      const keyOf = KEYS[String(name)];
-      return (...args: unknown[]): unknown => {
-        const result = (member as Call).apply(target, args);
-        if (keyOf === undefined) return result;
-        const key = keyOf(args);
-        // The copy is ordered with the operations around it, so that what comes next may free the tensor.
-        values.set(key, [...(values.get(key) ?? []), target.download(result as Tensor)]);
-        return result;
-      };
-    },
-  });
+  const recorded = <T extends object>(operations: T): T =>
+    new Proxy(operations, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== 'function') return member;
+        const keyOf = KEYS[String(name)];
+        return (...args: unknown[]): unknown => {
+          const result = (member as Call).apply(target, args);
+          if (name === 'pictureOperations') return (result as Promise<PictureOperations>).then(recorded);
+          if (keyOf === undefined) return result;
+          const key = keyOf(args);
+          // The copy is ordered with the operations around it, so that what comes next may free the tensor.
+          values.set(key, [...(values.get(key) ?? []), inner.download(result as Tensor)]);
+          return result;
+        };
+      },
+    });
+  const backend = recorded(inner);
   return { backend, reset: () => values.clear(), of: (key) => Promise.all(values.get(key) ?? []) };
 }

@@ -1,5 +1,5 @@
 /** The operations of image models: assembly/kernels/{group-norm,conv,rowwise}.ts. */
-import type { Conv2dOptions, DenoiseSpec, GroupNormSpec, Tensor, Weight } from '../backend.ts';
+import type { Conv2dOptions, DenoiseSpec, GroupNormSpec, PictureOperations, Tensor, Weight } from '../backend.ts';
 import * as checks from '../picture-checks.ts';
 import type { Engine } from './engine.ts';
 import { convPrepared, momentsPartials, writeConv, writeDenoise, writeGroupNorm, writeMoments } from './layouts.ts';
@@ -15,7 +15,7 @@ const KEPT_BYTES = 32 << 20;
 /** Bytes of a channel's entry in the table of a group norm. */
 const TABLE_BYTES = 12;
 
-export class Pictures {
+export class Pictures implements PictureOperations {
   readonly #engine: Engine;
   readonly #tensors: Tensors;
   readonly #products: Products;
@@ -28,6 +28,7 @@ export class Pictures {
 
   moments(bands: readonly Tensor[], groups: number, epsilon: number): Tensor {
     const engine = this.#engine;
+    engine.alive();
     const { exports } = engine.wasm;
     const channels = checks.moments(bands, groups);
     const inputs = bands.map((band, i) => tensorOf('moments', `bands[${i}]`, band));
@@ -56,6 +57,7 @@ export class Pictures {
 
   groupNorm(x: Tensor, spec: GroupNormSpec): Tensor {
     const engine = this.#engine;
+    engine.alive();
     checks.groupNorm('groupNorm', x, spec);
     const input = tensorOf('groupNorm', 'x', x);
     const norm = groupNormOf('groupNorm', spec);
@@ -80,6 +82,7 @@ export class Pictures {
 
   conv2d(x: Tensor, weight: Weight, options: Conv2dOptions): Tensor {
     const engine = this.#engine;
+    engine.alive();
     const { exports } = engine.wasm;
     const { channels, outHeight, outWidth, rows, pointwise } = checks.conv2d(x, weight, options);
     const { height, width, kernel, stride = 1, padding, upsample = false, bias, activation, residual } = options;
@@ -129,6 +132,7 @@ export class Pictures {
 
   denoise(x: Tensor, predicted: Tensor, noise: Tensor, spec: DenoiseSpec): Tensor {
     const engine = this.#engine;
+    engine.alive();
     checks.denoise(x, predicted, noise, spec);
     const input = tensorOf('denoise', 'x', x);
     const predictedAt = addressOf('denoise', 'predicted', predicted);

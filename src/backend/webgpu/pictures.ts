@@ -4,14 +4,14 @@ import { denoise } from '../../../gpu/kernels/denoise.ts';
 import { groupNorm } from '../../../gpu/kernels/group-norm.ts';
 import { momentBytes, momentParts, momentsCombine, momentsGather } from '../../../gpu/kernels/moments.ts';
 import type { Epilogue, Matrix } from '../../../gpu/kernels/operands.ts';
-import type { Conv2dOptions, DenoiseSpec, GroupNormSpec, Tensor, Weight } from '../backend.ts';
+import type { Conv2dOptions, DenoiseSpec, GroupNormSpec, PictureOperations, Tensor, Weight } from '../backend.ts';
 import * as checks from '../picture-checks.ts';
 import type { Context } from './context.ts';
 import type { Products } from './products.ts';
 import { matrix, optional } from './tensors.ts';
 import { optionalVector, vectorOf, weightOf } from './weights.ts';
 
-export class Pictures {
+export class Pictures implements PictureOperations {
   readonly #context: Context;
   readonly #products: Products;
 

@@ -2,7 +2,7 @@
  * The parts for images of a UniPic model (Skywork UniPic, Harmon, nano) around its language model: the vision part with
  * its two routes, and the painter.
  */
-import type { Backend, Tensor } from '../../backend/backend.ts';
+import type { Backend, PictureOperations, Tensor } from '../../backend/backend.ts';
 import { FullAttention } from '../../layers/full-attention.ts';
 import { siluMlp } from '../../layers/linear.ts';
 import type { LanguageModel } from '../decoder.ts';
@@ -53,11 +53,12 @@ export async function createUniPic(
   const { mar, diffusion } = config;
   const { present, encoder, decoder, head, projIn, projOut, siglip } = parts;
   const own = parts.pictureEncoder && (await standardiseFor(backend, config, parts));
+  const operations = await backend.pictureOperations();
   const attention = new FullAttention(backend, mar.heads, mar.width / mar.heads);
   const marEncoder = encoder && new MarEncoder(backend, mar, encoder, attention);
   const marDecoder = decoder && new MarDecoder(backend, mar, decoder, attention);
-  const pictureEncoder = own && createPictureEncoder(backend, config, parts, own, bandBytes);
-  const pictureDecoder = createPictureDecoder(backend, config, parts, bandBytes);
+  const pictureEncoder = own && createPictureEncoder(backend, operations, config, parts, own, bandBytes);
+  const pictureDecoder = createPictureDecoder(backend, operations, config, parts, bandBytes);
   const tower = siglip && config.siglip && new SiglipTower(backend, config.siglip, siglip.tower);
   const toLanguage = projIn && ((x: Tensor): Tensor => rotate(backend, siluMlp(backend, x, projIn), mar.buffers));
   const source =
@@ -75,6 +76,7 @@ export async function createUniPic(
     marEncoder && marDecoder && pictureDecoder && head && toLanguage && projOut
       ? {
           backend,
+          operations,
           config,
           encoder: marEncoder,
           decoder: marDecoder,
@@ -102,6 +104,7 @@ function standardiseFor(backend: Backend, { tokenizer, channels }: UniPicConfig,
 
 function createPictureEncoder(
   backend: Backend,
+  operations: PictureOperations,
   { tokenizer, patch }: UniPicConfig,
   { pictureEncoder }: Parts,
   own: Standardise,
@@ -109,19 +112,20 @@ function createPictureEncoder(
 ): PictureEncoder | undefined {
   if (pictureEncoder?.kind === 'patch') return new PatchEncoder(backend, patch, pictureEncoder, own);
   if (pictureEncoder === undefined || tokenizer.kind !== 'kl') return undefined;
-  return new KlEncoder(backend, tokenizer, pictureEncoder, own, bandBytes);
+  return new KlEncoder(backend, operations, tokenizer, pictureEncoder, own, bandBytes);
 }
 
 function createPictureDecoder(
   backend: Backend,
+  operations: PictureOperations,
   { tokenizer, patch }: UniPicConfig,
   { pictureDecoder }: Parts,
   bandBytes: number,
 ): PictureDecoder | undefined {
   if (pictureDecoder?.kind === 'patch' && tokenizer.kind === 'patch')
-    return new PatchDecoder(backend, patch, tokenizer, pictureDecoder);
+    return new PatchDecoder(backend, operations, patch, tokenizer, pictureDecoder);
   if (pictureDecoder?.kind === 'kl' && tokenizer.kind === 'kl')
-    return new KlDecoder(backend, tokenizer, patch, pictureDecoder, bandBytes);
+    return new KlDecoder(backend, operations, tokenizer, patch, pictureDecoder, bandBytes);
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 /** The KL autoencoder (Rombach et al. 2022; KL-16 of MAR): residual convolutions over levels of halved sides, one attention in the middle. */
-import type { Backend, Tensor } from '../../backend/backend.ts';
+import type { Backend, PictureOperations, Tensor } from '../../backend/backend.ts';
 import { FullAttention } from '../../layers/full-attention.ts';
 import type { Held } from '../../layers/held.ts';
 import { linear } from '../../layers/linear.ts';
@@ -21,12 +21,14 @@ const RGB = 3;
 class Layers {
   readonly rasters: Rasters;
   readonly #backend: Backend;
+  readonly #operations: PictureOperations;
   readonly #held: Held;
   readonly #config: KlConfig;
 
-  constructor(backend: Backend, config: KlConfig, held: Held, bandBytes: number) {
-    this.rasters = new Rasters(backend, held, bandBytes);
+  constructor(backend: Backend, operations: PictureOperations, config: KlConfig, held: Held, bandBytes: number) {
+    this.rasters = new Rasters(backend, operations, held, bandBytes);
     this.#backend = backend;
+    this.#operations = operations;
     this.#held = held;
     this.#config = config;
   }
@@ -56,7 +58,9 @@ class Layers {
       const queries: Tensor[] = [];
       for (const { first, tensor } of x.bands) {
         queries.push(
-          held.step(() => memory.append(linear(backend, backend.groupNorm(tensor, spec), qkv), first * width, total)),
+          held.step(() =>
+            memory.append(linear(backend, this.#operations.groupNorm(tensor, spec), qkv), first * width, total),
+          ),
         );
         yield;
       }
@@ -96,6 +100,7 @@ class Layers {
 
 export class KlEncoder implements PictureEncoder {
   readonly #backend: Backend;
+  readonly #operations: PictureOperations;
   readonly #config: KlConfig;
   readonly #weights: KlEncoderWeights;
   readonly #standardise: Standardise;
@@ -103,12 +108,14 @@ export class KlEncoder implements PictureEncoder {
 
   constructor(
     backend: Backend,
+    operations: PictureOperations,
     config: KlConfig,
     weights: KlEncoderWeights,
     standardise: Standardise,
     bandBytes: number,
   ) {
     this.#backend = backend;
+    this.#operations = operations;
     this.#config = config;
     this.#weights = weights;
     this.#standardise = standardise;
@@ -117,7 +124,7 @@ export class KlEncoder implements PictureEncoder {
 
   *encode(pixels: Float32Array, size: number, held: Held): Steps<Tensor> {
     const { input, levels, middle, quantise } = this.#weights;
-    const layers = new Layers(this.#backend, this.#config, held, this.#bandBytes);
+    const layers = new Layers(this.#backend, this.#operations, this.#config, held, this.#bandBytes);
     const { rasters } = layers;
     let x = yield* rasters.convolve(rasters.upload(pixels, { height: size, width: size, channels: RGB }), {
       layer: input,
@@ -140,13 +147,22 @@ export class KlEncoder implements PictureEncoder {
 
 export class KlDecoder implements PictureDecoder {
   readonly #backend: Backend;
+  readonly #operations: PictureOperations;
   readonly #config: KlConfig;
   readonly #patch: number;
   readonly #weights: KlDecoderWeights;
   readonly #bandBytes: number;
 
-  constructor(backend: Backend, config: KlConfig, patch: number, weights: KlDecoderWeights, bandBytes: number) {
+  constructor(
+    backend: Backend,
+    operations: PictureOperations,
+    config: KlConfig,
+    patch: number,
+    weights: KlDecoderWeights,
+    bandBytes: number,
+  ) {
     this.#backend = backend;
+    this.#operations = operations;
     this.#config = config;
     this.#patch = patch;
     this.#weights = weights;
@@ -155,7 +171,7 @@ export class KlDecoder implements PictureDecoder {
 
   *decode(tokens: Float32Array, size: number, held: Held): Steps<readonly Tensor[]> {
     const { dequantise, input, middle, levels } = this.#weights;
-    const layers = new Layers(this.#backend, this.#config, held, this.#bandBytes);
+    const layers = new Layers(this.#backend, this.#operations, this.#config, held, this.#bandBytes);
     const { rasters } = layers;
     const grid = size / this.#patch;
     const latents = rasters.upload(toLatents(tokens, this.#config), {

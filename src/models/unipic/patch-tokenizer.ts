@@ -1,5 +1,5 @@
 /** The small image tokenizer: a perceptron a patch, and one convolution over the grid before the way back. */
-import type { Backend, Tensor } from '../../backend/backend.ts';
+import type { Backend, PictureOperations, Tensor } from '../../backend/backend.ts';
 import type { Held } from '../../layers/held.ts';
 import { linear, siluMlp } from '../../layers/linear.ts';
 import type { Steps } from '../../layers/steps.ts';
@@ -35,12 +35,20 @@ export class PatchEncoder implements PictureEncoder {
 
 export class PatchDecoder implements PictureDecoder {
   readonly #backend: Backend;
+  readonly #operations: PictureOperations;
   readonly #patch: number;
   readonly #config: PatchConfig;
   readonly #weights: PatchDecoderWeights;
 
-  constructor(backend: Backend, patch: number, config: PatchConfig, weights: PatchDecoderWeights) {
+  constructor(
+    backend: Backend,
+    operations: PictureOperations,
+    patch: number,
+    config: PatchConfig,
+    weights: PatchDecoderWeights,
+  ) {
     this.#backend = backend;
+    this.#operations = operations;
     this.#patch = patch;
     this.#config = config;
     this.#weights = weights;
@@ -53,7 +61,7 @@ export class PatchDecoder implements PictureDecoder {
     const grid = size / this.#patch;
     const rows = held.step(() => {
       const latents = backend.upload(toLatents(tokens, this.#config), [grid * grid, this.#config.mean.length]);
-      const mixed = backend.conv2d(latents, conv.weight, {
+      const mixed = this.#operations.conv2d(latents, conv.weight, {
         height: grid,
         width: grid,
         kernel: 3,

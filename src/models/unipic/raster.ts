@@ -2,7 +2,7 @@
  * Large images on the device as bands of whole rows, top to bottom, so that no tensor exceeds a limit. Convolutions see
  * beyond the edges of a band by copies of the neighbours' rows; group norms take their statistics over all bands.
  */
-import type { Activation, Backend, GroupNormSpec, Tensor } from '../../backend/backend.ts';
+import type { Activation, Backend, GroupNormSpec, PictureOperations, Tensor } from '../../backend/backend.ts';
 import type { Held } from '../../layers/held.ts';
 import type { Linear } from '../../layers/linear.ts';
 import type { Steps } from '../../layers/steps.ts';
@@ -38,12 +38,14 @@ export interface Convolution {
 
 export class Rasters {
   readonly #backend: Backend;
+  readonly #operations: PictureOperations;
   readonly #held: Held;
   readonly #limit: number;
 
   /** `limit`: most bytes of a band. */
-  constructor(backend: Backend, held: Held, limit: number) {
+  constructor(backend: Backend, operations: PictureOperations, held: Held, limit: number) {
     this.#backend = backend;
+    this.#operations = operations;
     this.#held = held;
     this.#limit = limit;
   }
@@ -68,7 +70,7 @@ export class Rasters {
     activation?: Activation,
   ): GroupNormSpec {
     const moments = this.#held.step(() =>
-      this.#backend.moments(
+      this.#operations.moments(
         bands.map(({ tensor }) => tensor),
         groups,
         epsilon,
@@ -79,6 +81,7 @@ export class Rasters {
 
   *convolve(x: Raster, { layer, norm, down, up, residual, keep }: Convolution): Steps<Raster> {
     const backend = this.#backend;
+    const operations = this.#operations;
     const [channels = 0, columns = 0] = layer.weight.shape;
     const kernel = columns === x.channels ? 1 : 3;
     const stride = down ? 2 : 1;
@@ -102,7 +105,7 @@ export class Rasters {
       const tensor = this.#held.step(() => {
         const input = this.rows(x, low, high);
         const rest = residual && this.rows(residual, first, last);
-        const out = backend.conv2d(input, layer.weight, {
+        const out = operations.conv2d(input, layer.weight, {
           height: high - low,
           width: x.width,
           kernel,

@@ -5,6 +5,7 @@ import {
   type Backend,
   type KvSpec,
   type KvView,
+  type PictureOperations,
   type RopeSpec,
   type SampleSpec,
   type Tensor,
@@ -65,12 +66,13 @@ export async function put(backend: Backend, data: WeightData): Promise<Weight> {
 export async function run(
   backend: Backend,
   weights: readonly WeightData[],
-  body: (backend: Backend, weights: Weight[]) => Tensor,
+  body: (backend: Backend, weights: Weight[], pictures: PictureOperations) => Tensor,
 ): Promise<Float32Array> {
   const held: Weight[] = [];
+  const pictures = await backend.pictureOperations();
   for (const data of weights) held.push(await put(backend, data));
   try {
-    const result = backend.scope(() => body(backend, held));
+    const result = backend.scope(() => body(backend, held, pictures));
     const values = await backend.download(result);
     backend.free(result);
     return values;
@@ -156,7 +158,7 @@ export class Subject {
     what: string,
     allowed: number,
     weights: readonly WeightData[],
-    body: (backend: Backend, weights: Weight[]) => Tensor,
+    body: (backend: Backend, weights: Weight[], pictures: PictureOperations) => Tensor,
   ): Promise<void> {
     const wanted = await this.once(() => run(this.truth, weights, body));
     expectNmse(await run(this.device, weights, body), wanted, allowed, what);

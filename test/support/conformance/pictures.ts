@@ -3,7 +3,15 @@
  * The file is long because it is one suite, in the order of the contract.
  */
 import { describe, expect, test } from '@jest/globals';
-import type { Activation, Backend, DenoiseSpec, GroupNormSpec, Tensor, Weight } from '../../../src/backend/backend.ts';
+import type {
+  Activation,
+  Backend,
+  DenoiseSpec,
+  GroupNormSpec,
+  PictureOperations,
+  Tensor,
+  Weight,
+} from '../../../src/backend/backend.ts';
 import type { WeightFormat } from '../../../src/backend/weight.ts';
 import { random } from '../random.ts';
 import { expectClose, expectNmse, expectSame, productTolerance, TOLERANCE } from '../tolerance.ts';
@@ -122,19 +130,20 @@ interface Picture {
 
 function convolution(
   b: Backend,
+  p: PictureOperations,
   it: ConvCase,
   { weights: [weight, bias, normWeight, normBias], x, residual }: Picture,
 ): Tensor {
   const picture = b.upload(x, [it.height * it.width, it.channels]);
   const norm: GroupNormSpec | undefined = it.groups
     ? {
-        moments: b.moments([picture], it.groups, 1e-6),
+        moments: p.moments([picture], it.groups, 1e-6),
         weight: normWeight!,
         bias: normBias!,
         ...(it.normActivation ? { activation: it.normActivation } : {}),
       }
     : undefined;
-  return b.conv2d(picture, weight!, {
+  return p.conv2d(picture, weight!, {
     height: it.height,
     width: it.width,
     kernel: it.kernel,
@@ -343,8 +352,8 @@ export function pictures(subject: Subject): void {
       );
       const weights = [vector(r, 'weight', channels), vector(r, 'bias', channels, 0, 1)];
       const what = `[${rows.join('+')}, ${channels}], ${groups} groups`;
-      const statistics = (b: Backend): Tensor =>
-        b.moments(
+      const statistics = (b: Backend, _: Weight[], p: PictureOperations): Tensor =>
+        p.moments(
           bands.map((band, i) => b.upload(band, [rows[i]!, channels])),
           groups,
           1e-3,
@@ -364,12 +373,12 @@ export function pictures(subject: Subject): void {
           `groupNorm ${what} ${activation ?? ''}`,
           TOLERANCE.reduction,
           weights,
-          (b, [weight, bias]) => {
+          (b, [weight, bias], p) => {
             const tensors = bands.map((band, i) => b.upload(band, [rows[i]!, channels]));
-            const moments = b.moments(tensors, groups, 1e-3);
+            const moments = p.moments(tensors, groups, 1e-3);
             return b.stack(
               tensors.map((x) =>
-                b.groupNorm(x, { moments, weight: weight!, bias: bias!, ...(activation ? { activation } : {}) }),
+                p.groupNorm(x, { moments, weight: weight!, bias: bias!, ...(activation ? { activation } : {}) }),
               ),
             );
           },
@@ -381,11 +390,11 @@ export function pictures(subject: Subject): void {
       const x = random(62)
         .normals(1500 * 32)
         .map((v) => 300 + v);
-      await subject.same('moments around 300', TOLERANCE.reduction, [], (b) =>
-        b.moments([b.upload(x, [1500, 32])], 4, 1e-6),
+      await subject.same('moments around 300', TOLERANCE.reduction, [], (b, _, p) =>
+        p.moments([b.upload(x, [1500, 32])], 4, 1e-6),
       );
-      const found = await run(subject.device, [], (b) => b.moments([b.upload(x, [1500, 32])], 4, 1e-6));
-      const wanted = await run(subject.truth, [], (b) => b.moments([b.upload(x, [1500, 32])], 4, 1e-6));
+      const found = await run(subject.device, [], (b, _, p) => p.moments([b.upload(x, [1500, 32])], 4, 1e-6));
+      const wanted = await run(subject.truth, [], (b, _, p) => p.moments([b.upload(x, [1500, 32])], 4, 1e-6));
       expectNmse(
         found.filter((_, i) => i % 2 === 1),
         wanted.filter((_, i) => i % 2 === 1),
@@ -415,8 +424,8 @@ export function pictures(subject: Subject): void {
             vector(r, 'norm', it.channels),
             vector(r, 'norm.bias', it.channels, 0, 0.3),
           ];
-          await subject.same(`conv2d ${format}, ${name(it)}`, productTolerance(format), weights, (b, held) =>
-            convolution(b, it, { weights: held, x, residual }),
+          await subject.same(`conv2d ${format}, ${name(it)}`, productTolerance(format), weights, (b, held, p) =>
+            convolution(b, p, it, { weights: held, x, residual }),
           );
         },
       );
@@ -450,8 +459,8 @@ export function pictures(subject: Subject): void {
           vector(r, 'norm', channels),
           vector(r, 'norm.bias', channels, 0, 0.3),
         ];
-        await subject.same(`conv2d ${format}, ${name(wide)}`, productTolerance(format), weights, (b, held) =>
-          convolution(b, wide, { weights: held, x, residual: x }),
+        await subject.same(`conv2d ${format}, ${name(wide)}`, productTolerance(format), weights, (b, held, p) =>
+          convolution(b, p, wide, { weights: held, x, residual: x }),
         );
       }
     });
@@ -467,11 +476,11 @@ export function pictures(subject: Subject): void {
       ];
       const inBands =
         (borders: readonly number[]) =>
-        (b: Backend, [weight, normWeight, normBias]: Weight[]): Tensor => {
+        (b: Backend, [weight, normWeight, normBias]: Weight[], p: PictureOperations): Tensor => {
           const picture = b.upload(x, [height * width, channels]);
           const halves = [b.rows(picture, 0, 4 * width), b.rows(picture, 4 * width, 7 * width)];
           const norm = {
-            moments: b.moments(halves, 8, 1e-6),
+            moments: p.moments(halves, 8, 1e-6),
             weight: normWeight!,
             bias: normBias!,
             activation: 'silu',
@@ -481,7 +490,7 @@ export function pictures(subject: Subject): void {
             const [first, last] = [Math.max(0, borders[i]! - 1), Math.min(height, borders[i + 1]! + 1)];
             const padding = [borders[i] === 0 ? 1 : 0, 1, borders[i + 1] === height ? 1 : 0, 1] as const;
             bands.push(
-              b.conv2d(b.rows(picture, first * width, (last - first) * width), weight!, {
+              p.conv2d(b.rows(picture, first * width, (last - first) * width), weight!, {
                 height: last - first,
                 width,
                 kernel: 3,
@@ -504,8 +513,8 @@ export function pictures(subject: Subject): void {
         for (const bad of [NaN, Infinity]) {
           const x = r.normals(height * width * channels);
           x[(2 * width + 5) * channels + 7] = bad;
-          const out = await run(subject.device, [data], (b, [w]) =>
-            b.conv2d(b.upload(x, [height * width, channels]), w!, { height, width, kernel: 3, padding: around(1) }),
+          const out = await run(subject.device, [data], (b, [w], p) =>
+            p.conv2d(b.upload(x, [height * width, channels]), w!, { height, width, kernel: 3, padding: around(1) }),
           );
           const found = Array.from(
             { length: height * width },
@@ -551,8 +560,8 @@ export function pictures(subject: Subject): void {
               `denoise [${n}, ${cols}], ${prediction}, guidance ${guidance}, noise ${noiseScale}`,
               TOLERANCE.reduction,
               [],
-              (b) =>
-                b.denoise(
+              (b, _, p) =>
+                p.denoise(
                   b.upload(x, [n, cols]),
                   b.upload(predicted, [rows, 2 * cols]),
                   b.upload(noise, [n, cols]),
