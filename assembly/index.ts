@@ -22,6 +22,7 @@ export { ropeAppend, ropeScratchBytes } from './kernels/rope';
 export { hadamard } from './kernels/hadamard';
 export { attention, attentionScratchBytes, attentionPartialBytes } from './kernels/attention';
 export { convertPages, convertScratchBytes } from './kv/quantise';
+export { coarseBytes } from './kernels/coarse';
 export { probe, probeScratchBytes, probeStateBytes } from './kernels/probe';
 export { cached, spanMeans, spanMeansScratchBytes, rowMeans } from './kernels/cached';
 export { take, add, modulate, gatedAdd, denoise } from './kernels/rowwise';

@@ -55,6 +55,7 @@ const DECODE = {
 const STEPS = {
   dense: {},
   'tokens 1024, anew': { decode: { method: 'tokens', budget: 1024, similarity: 1 } },
+  'tokens 1024, anew, exact': { decode: { method: 'tokens', budget: 1024, similarity: 1, exact: true } },
   'tokens 1024, reused': { decode: { method: 'tokens', budget: 1024, similarity: 0 } },
 };
 
@@ -379,15 +380,16 @@ function numbersText(text, tokens, index) {
 }
 
 /**
- * What reusing TokenSelect's choices costs on a real model: numbers that stand in a text are copied behind it, given token by token, from `--methods` cosines on;
- * 1 chooses anew in every layer. Each of `--runs` texts is read once. Beside dense, by texts.
+ * What reusing TokenSelect's choices costs on a real model, and what scoring keys at 7 bits does: numbers that stand in a text are copied behind it, given
+ * token by token, from `--methods` cosines on; 1 chooses anew in every layer, '1-exact' by the keys in full. Each of `--runs` texts is read once. Beside dense,
+ * by texts.
  */
 async function similarity(setting, options) {
   if (options.model === undefined || options.text === undefined)
     throw new Error('similarity: --model and --text are needed');
   const length = Number(list(options.lengths, '1500')[0]);
   const text = readFileSync(options.text, 'utf8');
-  const cosines = list(options.methods, '1,0.9,0.8,0.7').map(Number);
+  const cosines = list(options.methods, '1,1-exact,0.9,0.8,0.7');
   const texts = [];
   for (let index = 0; index < Number(options.runs); index += 1) {
     const engine = await openEngine({ path: setting.path, build: setting.build, threads: setting.threads });
@@ -406,7 +408,9 @@ async function similarity(setting, options) {
       };
       const found = { tokens, dense: await of({}) };
       for (const cosine of cosines) {
-        const decode = { method: 'tokens', budget: 128, sinks: 32, local: 64, similarity: cosine };
+        const exact = cosine.endsWith('-exact');
+        const similarity = Number.parseFloat(cosine);
+        const decode = { method: 'tokens', budget: 128, sinks: 32, local: 64, similarity, exact };
         found[cosine] = await of({ decode });
       }
       texts.push(found);
@@ -423,7 +427,7 @@ async function similarity(setting, options) {
         texts.map(({ dense }) => dense[field]),
       );
     return {
-      name: String(name),
+      name,
       ...Object.fromEntries(['nats', 'right', 'divergence', 'reused'].map((field) => [field, mean(all(field))])),
       againstDense: { nats: beside('nats'), right: beside('right') },
     };

@@ -96,6 +96,9 @@ export interface WasmExports {
   convertPages(args: number): number;
   convertScratchBytes(headDim: number): number;
 
+  // assembly/kernels/coarse.ts
+  coarseBytes(kvHeads: number, d: number, blocks: number): number;
+
   // assembly/kernels/probe.ts
   probe(args: number): number;
   probeScratchBytes(args: number): number;

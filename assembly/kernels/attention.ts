@@ -17,7 +17,7 @@
  *   a state:              | O [R][D] | maximum [R] | sum [R] |
  *   partial results:      [segment][query * heads + head] of | O [D] | maximum | sum |
  */
-import { PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
+import { KV_Q8, PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
 import { bitGather, bitScores, bitsRoomBytes, readsBits } from './bits';
 import { byteGather, byteScores, bytesRoomBytes, readsBytes } from './bytes';
 import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
@@ -207,7 +207,7 @@ function rowTile(a: Attention, cursor: Cursor, kvHead: usize, start: usize, rows
   const all = own + (rows << 2);
   const segment = all + stateBytes(rows, d);
   const room = (segment + stateBytes(rows, d) + 63) & ~63;
-  if (ASC_FEATURE_SIMD) cursor.raw = (ASC_FEATURE_RELAXED_SIMD ? readsBytes(d) : readsBits(d)) ? 1 : 0;
+  if (ASC_FEATURE_SIMD) cursor.raw = (ASC_FEATURE_RELAXED_SIMD ? readsBytes(d) : readsBits(d)) ? KV_Q8 : 0;
   for (let r: usize = 0; r < rows; r++) {
     scaleInto(q + ((r * d) << 2), a.q + ((placeOf(a, kvHead, start, r) * d) << 2), d, a.scale);
     store<u32>(own + (r << 2), <u32>(a.position + start + r / g));

@@ -7,7 +7,7 @@
  * work on. A page of any other format is decoded here, once for each tile.
  */
 import { decodeKeys, decodeValues } from '../kv/quantise';
-import { KV_F32, KV_Q8, PAGE_TOKENS, addressOf, formatOf, keyAt, valueAt, valuesAt } from '../kv/layout';
+import { KV_F32, PAGE_TOKENS, addressOf, formatOf, keyAt, valueAt, valuesAt } from '../kv/layout';
 
 /** Bytes reserved for the record, rounded up. */
 const HEAD: usize = 80;
@@ -35,7 +35,7 @@ export class Cursor {
   to: usize;
   /** Not 0: reads values as well as keys. */
   both: u32;
-  /** Not 0: leaves whole quantised pages undecoded and reports them in `page`. */
+  /** Not 0: leaves whole pages of this format and those of fewer bits undecoded and reports them in `page`. */
   raw: u32;
   /** The page table entry of a batch that was left undecoded, otherwise 0. */
   page: usize;
@@ -117,7 +117,7 @@ export function nextBatch(c: Cursor): usize {
     if (alone && format == KV_F32) {
       c.keys = keyAt(page, KV_F32, d, first);
       c.values = valueAt(valuesAt(page, KV_F32, d), KV_F32, d, first);
-    } else if (c.raw != 0 && count == PAGE_TOKENS && format >= KV_Q8) c.page = entry;
+    } else if (c.raw != 0 && count == PAGE_TOKENS && format >= c.raw) c.page = entry;
     else {
       decodeKeys(c.rowKeys + filled * bytes, bytes, page, format, d, first, count);
       if (c.both != 0) decodeValues(c.rowValues + filled * bytes, bytes, page, format, d, first, count);

@@ -5,7 +5,7 @@ import { Attention, attentionTile } from './attention';
 import { Rowwise, Denoise, addTile, denoiseTile, gatedAddTile, modulateTile, takeTile } from './rowwise';
 import { GroupNorm, Moments, groupNormTile, momentsTile } from './group-norm';
 import { Conv, convPrepareTile, convTile } from './conv';
-import { Probe, probeJoinTile, probeMassTile, probeSpansTile, probeSumTile } from './probe';
+import { Probe, coarseCodeTile, coarseSpreadTile, probeJoinTile, probeMassTile, probeSpansTile, probeSumTile } from './probe';
 import { Cached, RowMeans, cachedTile, rowMeansTile, spanMeansTile } from './cached';
 import { Delta, ShortConv, deltaGatesTile, deltaNormTile, deltaTile, shortConvTile } from './recurrent';
 import { Convert, convertTile } from '../kv/quantise';
@@ -38,6 +38,8 @@ export const KERNEL_SHORT_CONV: u32 = 24;
 export const KERNEL_DELTA_GATES: u32 = 25;
 export const KERNEL_DELTA: u32 = 26;
 export const KERNEL_DELTA_NORM: u32 = 27;
+export const KERNEL_COARSE_SPREAD: u32 = 28;
+export const KERNEL_COARSE_CODE: u32 = 29;
 
 /** Runs one tile of kernel `kernel`. `scratch` is this thread's own memory. */
 export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): void {
@@ -70,6 +72,8 @@ export function runTile(kernel: u32, args: usize, tile: u32, scratch: usize): vo
     case KERNEL_DELTA_GATES: return deltaGatesTile(changetype<Delta>(args), tile);
     case KERNEL_DELTA: return deltaTile(changetype<Delta>(args), tile, scratch);
     case KERNEL_DELTA_NORM: return deltaNormTile(changetype<Delta>(args), tile, scratch);
+    case KERNEL_COARSE_SPREAD: return coarseSpreadTile(changetype<Probe>(args), tile, scratch);
+    case KERNEL_COARSE_CODE: return coarseCodeTile(changetype<Probe>(args), tile, scratch);
     default: unreachable();
   }
 }

@@ -4,7 +4,9 @@
  * row, the second adds exp(score - maximum) / sum to the keys.
  *
  * A call of one query keeps its scores where the masses will be, since there are no more of them, and computes them
- * once: the first pass leaves exp(score - maximum of the split) there, and the second multiplies by what remains.
+ * once: the first pass leaves exp(score - maximum of the split) there, and the second multiplies by what remains. It may
+ * take the scores of whole blocks from keys at 7 bits that are kept beside the pages (coarse.ts); blocks that are not
+ * coded yet are coded first.
  *
  * A tile is one KV head and one split of the keys, and processes all queries in order. So no two tiles write the same
  * mass, and any number of threads gives the same bits. There are at most SPLITS splits, so memory is linear in keys and
@@ -15,14 +17,20 @@
  *            [splits][heads] of the factor of the split's masses
  *   masses:  f32 [heads][keys]
  *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | maximum [R] | sum [R] |
- *                         | own position [R]: u32 |
+ *                         | own position [R]: u32 | factors of coarse.ts |
  */
-import { PAGE_TOKENS } from '../kv/layout';
+import { KV_F16, PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
+import { decodeKeys } from '../kv/quantise';
+import {
+  coarseBlock, coarseFactors, coarseKnown, coarseRoomBytes, coarseScores, coarseSpread,
+} from './coarse';
 import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
 import { exp1, exp4, lanes } from './math';
 import { hide, LOWEST, scaleInto, scores, soften } from './page';
 import { parallel } from './pool';
-import { KERNEL_PROBE_JOIN, KERNEL_PROBE_MASS, KERNEL_PROBE_SPANS, KERNEL_PROBE_SUM } from './kernels';
+import {
+  KERNEL_COARSE_CODE, KERNEL_COARSE_SPREAD, KERNEL_PROBE_JOIN, KERNEL_PROBE_MASS, KERNEL_PROBE_SPANS, KERNEL_PROBE_SUM,
+} from './kernels';
 
 /** Rows that share a page. */
 const ROWS: usize = 64;
@@ -36,6 +44,7 @@ const JOINED: usize = 256;
  * | pool | out | q | pages | blocks | count | position | heads | kvHeads | headDim | added (0, or f32 [runs]) |
  * | scale: f32 | queryBlock | lists (kvHeads, or 1 when shared) | causal | offsets | runs | keys | states |
  * | masses (out, where there are no spans) | spans: u32 [spanCount][2] | spanCount |
+ * | coarse (0, or a layer of coarse.ts with room for all whole blocks of `keys`) | coded (its blocks that are coded) |
  * The first eighteen fields are those of Attention.
  */
 @unmanaged
@@ -62,6 +71,8 @@ export class Probe {
   masses: usize;
   spans: usize;
   spanCount: usize;
+  coarse: usize;
+  coded: usize;
 }
 
 @inline
@@ -91,7 +102,8 @@ function splits(a: Probe): usize {
 export function probeScratchBytes(args: usize): usize {
   const a = changetype<Probe>(args);
   const rows = queries(a) * group(a);
-  return cursorBytes(a.headDim, false) + ((rows * (a.headDim + PAGE_TOKENS + 3)) << 2) + 64;
+  return cursorBytes(a.headDim, false) + ((rows * (a.headDim + PAGE_TOKENS + 3)) << 2) + 64 +
+    coarseRoomBytes(rows, a.headDim);
 }
 
 /** Returns the bytes of `states`. */
@@ -104,10 +116,35 @@ export function probeStateBytes(args: usize): usize {
 export function probe(args: usize): u32 {
   const a = changetype<Probe>(args);
   const tiles = <u32>(splits(a) * a.kvHeads);
+  if (ASC_FEATURE_RELAXED_SIMD && readsCoarse(a)) {
+    if (a.coded == 0 && parallel(a.pool, KERNEL_COARSE_SPREAD, args, <u32>a.kvHeads) != 0) return 1;
+    const whole = a.keys / PAGE_TOKENS;
+    if (whole > a.coded && parallel(a.pool, KERNEL_COARSE_CODE, args, <u32>((whole - a.coded) * a.kvHeads)) != 0) return 1;
+  }
   if (parallel(a.pool, KERNEL_PROBE_SUM, args, tiles) != 0) return 1;
   if (parallel(a.pool, KERNEL_PROBE_JOIN, args, <u32>((a.count * a.heads + JOINED - 1) / JOINED)) != 0) return 1;
   if (parallel(a.pool, KERNEL_PROBE_MASS, args, tiles) != 0) return 1;
   return a.masses == a.out ? 0 : parallel(a.pool, KERNEL_PROBE_SPANS, args, <u32>a.heads);
+}
+
+@inline
+function readsCoarse(a: Probe): bool {
+  return a.coarse != 0 && a.count == 1 && a.added == 0;
+}
+
+export function coarseSpreadTile(a: Probe, kvHead: usize, scratch: usize): void {
+  if (!ASC_FEATURE_RELAXED_SIMD) return;
+  coarseSpread(
+    a.coarse, a.pages + ((kvHead * a.blocks) << 2), a.kvHeads, kvHead, a.headDim, a.keys / PAGE_TOKENS, scratch,
+  );
+}
+
+export function coarseCodeTile(a: Probe, tile: usize, scratch: usize): void {
+  if (!ASC_FEATURE_RELAXED_SIMD) return;
+  const block = a.coded + tile / a.kvHeads;
+  const kvHead = tile % a.kvHeads;
+  const entry = <usize>load<u32>(a.pages + ((kvHead * a.blocks + block) << 2));
+  coarseBlock(a.coarse, entry, a.kvHeads, kvHead, a.headDim, block, scratch);
 }
 
 /**
@@ -192,6 +229,8 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
   const from = split * splitKeys(a);
   const stop = min<usize>(from + splitKeys(a), a.keys);
   const step = queries(a);
+  const coarse = ASC_FEATURE_RELAXED_SIMD && readsCoarse(a);
+  if (coarse) cursor.raw = KV_F16;
   for (let block: usize = 0; block * a.queryBlock < a.count; block++) {
     const list = a.offsets + ((block * a.lists + (a.lists == 1 ? 0 : kvHead)) << 2);
     const blockEnd = min<usize>((block + 1) * a.queryBlock, a.count);
@@ -202,6 +241,7 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
       const highest = s + ((rows * PAGE_TOKENS) << 2);
       const sum = highest + (rows << 2);
       const own = sum + (rows << 2);
+      const room = own + (rows << 2);
       const to = a.causal != 0 ? min<usize>(stop, a.position + end) : stop;
       seek(cursor, <usize>load<u32>(list), <usize>load<u32>(list, 4), from, to);
       for (let r: usize = 0; r < rows; r++) {
@@ -210,11 +250,19 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
         store<f32>(highest + (r << 2), masses ? load<f32>(stateOf(a, 0, place)) : LOWEST);
         store<f32>(sum + (r << 2), masses ? load<f32>(stateOf(a, 0, place), 4) : 0);
         store<u32>(own + (r << 2), <u32>(a.position + start + r / g));
+        if (coarse) coarseFactors(room, a.coarse, q + ((r * d) << 2), a.kvHeads, kvHead, d, rows, r);
       }
       while (true) {
         const count = nextBatch(cursor);
         if (count == 0) break;
-        scores(s, q, cursor.keys, cursor.biases, rows, count, d);
+        const whole: usize = coarse ? wholeBlock(a, cursor, kvHead, count) : NONE;
+        if (whole != NONE) coarseScores(s, room, a.coarse, a.kvHeads, kvHead, d, rows, whole);
+        else {
+          if (cursor.page != 0) {
+            decodeKeys(cursor.keys, d << 2, addressOf(cursor.page), formatOf(cursor.page), d, 0, PAGE_TOKENS);
+          }
+          scores(s, q, cursor.keys, cursor.biases, rows, count, d);
+        }
         const last = <usize>load<u32>(cursor.positions + ((count - 1) << 2));
         if (a.causal != 0 && last > a.position + start) hide(s, rows, own, cursor.positions, count);
         for (let r: usize = 0; r < rows; r++) {
@@ -243,6 +291,17 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
 @inline
 function adjacent(cursor: Cursor, count: usize): bool {
   return load<u32>(cursor.positions + ((count - 1) << 2)) - load<u32>(cursor.positions) == <u32>(count - 1);
+}
+
+/** No block. */
+const NONE: usize = <usize>-1;
+
+/** Returns the block that a batch is, NONE where it is a part of one or was not coded. */
+function wholeBlock(a: Probe, cursor: Cursor, kvHead: usize, count: usize): usize {
+  const first = <usize>load<u32>(cursor.positions);
+  if (count != PAGE_TOKENS || first % PAGE_TOKENS != 0 || !adjacent(cursor, count)) return NONE;
+  const block = first / PAGE_TOKENS;
+  return coarseKnown(a.coarse, a.kvHeads, kvHead, a.headDim, block) ? block : NONE;
 }
 
 /** masses[position] += exp(s - highest) * weight for the keys of a batch. */

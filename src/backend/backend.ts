@@ -354,6 +354,13 @@ export interface AppendSpec {
   readonly vEpsilon?: number;
 }
 
+/** A layer's keys at 7 bits (assembly/kernels/coarse.ts), with room for all blocks that are probed. */
+export interface CoarseKeys {
+  readonly keys: Tensor;
+  /** Its first blocks that are coded; the probe codes the others. */
+  readonly coded: number;
+}
+
 /** Contract 8, Probe: how much attention keys receive. */
 export interface ProbeSpec extends AttentionSpec {
   /**
@@ -361,6 +368,8 @@ export interface ProbeSpec extends AttentionSpec {
    * from 0 to the last that a query may see.
    */
   readonly spans?: Uint32Array;
+  /** From these WASM takes the scores of whole blocks for one query; other backends do not read them. */
+  readonly coarse?: CoarseKeys | undefined;
 }
 
 /**

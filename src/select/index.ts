@@ -80,7 +80,7 @@ function prefillPlanner(
 }
 
 function decodePlanner(
-  { method, budget, sinks, local, similarity, question }: DecodeOptions,
+  { method, budget, sinks, local, similarity, exact = false, question }: DecodeOptions,
   { wasm, endsSentence }: PlannerFacts,
 ): Planner | undefined {
   const given = {
@@ -92,7 +92,12 @@ function decodePlanner(
     case 'dense':
       return undefined;
     case 'tokens':
-      return new TokenSelect(wasm, { ...TOKEN_DEFAULTS, ...given, ...(similarity !== undefined && { similarity }) });
+      return new TokenSelect(wasm, {
+        ...TOKEN_DEFAULTS,
+        ...given,
+        exact,
+        ...(similarity !== undefined && { similarity }),
+      });
     case 'sentences':
       if (endsSentence === undefined)
         throw new InputError(

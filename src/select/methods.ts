@@ -45,6 +45,7 @@ const GROUPS = {
       sinks: { kind: 'count', methods: ['tokens', 'sentences', 'window', 'retrieve'] },
       local: { kind: 'atLeastOne', methods: ['tokens', 'sentences', 'retrieve'] },
       similarity: { kind: 'distance', methods: ['tokens'] },
+      exact: { kind: 'boolean', methods: ['tokens'] },
       question: { kind: 'atLeastOne', methods: ['retrieve'] },
     },
   },

@@ -76,6 +76,11 @@ export interface DecodeOptions {
    */
   readonly similarity?: number | undefined;
   /**
+   * tokens: whether a choice on the CPU scores keys in full, which takes longer, and not by copies at 7 bits. WebGPU
+   * always does. Default false
+   */
+  readonly exact?: boolean | undefined;
+  /**
    * retrieve: the prompt's last tokens, which ask. Default: those of the last paragraph of the message that is answered,
    * at most 512; the last 64 of a prompt without messages.
    */

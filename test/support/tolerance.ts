@@ -9,6 +9,8 @@ export const TOLERANCE = {
   /** NMSE: f16 operands (weights or KV pages), and quantised products whose activations may be int8, against f64 on the dequantised weights. */
   half: 5e-4,
   quantised: 5e-4,
+  /** NMSE: products of keys at 7 bits and queries at 8. */
+  coarse: 1e-3,
 } as const;
 
 /** NMSE allowed for a product with weights of this format. */

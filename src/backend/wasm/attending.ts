@@ -117,7 +117,7 @@ export class Attending {
   probe(q: Tensor, kv: KvView, layer: number, position: number, ranges: Ranges, spec: ProbeSpec): Tensor {
     const engine = this.#engine;
     const { exports } = engine.wasm;
-    const { spans } = spec;
+    const { spans, coarse } = spec;
     const asked: checks.Queries = { operation: 'probe', q, kv, layer, position, ranges, spec };
     const { keys, count } = checks.probe(asked, spans);
     const out = this.#tensors.make([spec.heads, count]);
@@ -129,6 +129,8 @@ export class Attending {
       masses,
       spans: list,
       spanCount: spans === undefined ? 0 : count,
+      coarse: coarse === undefined ? 0 : tensorOf('probe', 'coarse', coarse.keys).pointer,
+      coded: coarse?.coded ?? 0,
     };
     writeProbe(engine.block(), probe);
     engine.scratch(exports.probeScratchBytes(engine.args));

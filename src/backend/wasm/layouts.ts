@@ -393,7 +393,7 @@ export const POOL_SLEEPS = 224;
 // assembly/kernels/probe.ts
 
 /** Words of the record, and the word of each field. */
-export const probeWords = 22;
+export const probeWords = 24;
 export const probeOut = 1;
 export const probeQ = 2;
 export const probePages = 3;
@@ -415,6 +415,8 @@ export const probeStates = 18;
 export const probeMasses = 19;
 export const probeSpans = 20;
 export const probeSpanCount = 21;
+export const probeCoarse = 22;
+export const probeCoded = 23;
 export interface Probe {
   readonly out: number;
   readonly q: number;
@@ -437,6 +439,8 @@ export interface Probe {
   readonly masses: number;
   readonly spans: number;
   readonly spanCount: number;
+  readonly coarse: number;
+  readonly coded: number;
 }
 export function writeProbe({ words, floats }: Block, record: Probe): void {
   words[1] = record.out;
@@ -460,6 +464,8 @@ export function writeProbe({ words, floats }: Block, record: Probe): void {
   words[19] = record.masses;
   words[20] = record.spans;
   words[21] = record.spanCount;
+  words[22] = record.coarse;
+  words[23] = record.coded;
 }
 
 // assembly/kernels/recurrent.ts

@@ -14,6 +14,7 @@ import { denseCausal } from '../../kv/ranges.ts';
 import { intersect } from '../../kv/runs.ts';
 import { readBack } from '../prefill/dhsa-scratch.ts';
 import { framed, listsOf, tokensOf, topKeys } from '../keys.ts';
+import { CoarseKeys } from './coarse-keys.ts';
 
 export interface TokenSettings {
   /** The number of chosen keys: at most 1 is a share of the context, above 1 a number. */
@@ -22,14 +23,24 @@ export interface TokenSettings {
   readonly local: number;
   /** The least cosine, over all heads, between a query and that of the choice that it reuses. */
   readonly similarity: number;
+  /** Whether a choice on the CPU scores keys as the pages have them, not keys at 7 bits. */
+  readonly exact: boolean;
 }
 
 /** The paper's values. */
-export const TOKEN_DEFAULTS: TokenSettings = { budget: 2048, sinks: 128, local: 512, similarity: 0.9 };
+export const TOKEN_DEFAULTS: TokenSettings = { budget: 2048, sinks: 128, local: 512, similarity: 0.9, exact: false };
 
 interface Choice {
   readonly query: Float32Array;
   readonly runs: Uint32Array;
+}
+
+interface Candidates {
+  readonly from: number;
+  readonly to: number;
+  readonly budget: number;
+  /** Keys at 7 bits, from which these may be scored. */
+  readonly keys?: CoarseKeys | undefined;
 }
 
 /**
@@ -41,16 +52,20 @@ export async function voted(
   { backend, kv, position, count, heads, held }: PlannedCall,
   layer: number,
   make: () => Tensor,
-  { from, to, budget }: { readonly from: number; readonly to: number; readonly budget: number },
+  { from, to, budget, keys: kept }: Candidates,
 ): Promise<Uint32Array> {
   const dense = denseCausal(1, position + count);
   const candidates = intersect(held?.(dense, layer) ?? dense, [{ runs: Uint32Array.of(from, to) }]);
   if (candidates.runs.length === 0) return new Uint32Array(0);
+  const coarse = kept?.of(backend, kv, layer, to);
   const masses = backend.keep(
-    backend.scope(() => backend.probe(make(), kv, layer, position + count - 1, candidates, { heads, scale: 1 })),
+    backend.scope(() =>
+      backend.probe(make(), kv, layer, position + count - 1, candidates, { heads, scale: 1, coarse }),
+    ),
   );
   try {
     const keys = masses.shape[1] ?? 0;
+    if (coarse !== undefined) kept?.probed(layer, keys);
     const found = backend.addressIn?.(wasm.memory, masses) ?? (await backend.download(masses));
     return topKeys(wasm, found, [heads, keys], { start: from, end: Math.min(to, keys), budget });
   } finally {
@@ -63,6 +78,7 @@ export class TokenSelect implements Planner {
   readonly #settings: TokenSettings;
   /** By layer. */
   #choices: (Choice | undefined)[] = [];
+  readonly #keys: CoarseKeys;
   /** Where the next call must begin for the choices to be usable. */
   #next = -1;
   /** Whether the last call reused the choices of all layers. */
@@ -73,13 +89,14 @@ export class TokenSelect implements Planner {
   constructor(wasm: Wasm, settings: TokenSettings) {
     this.#wasm = wasm;
     this.#settings = settings;
+    this.#keys = new CoarseKeys(wasm);
   }
 
   plan(call: PlannedCall): Ranges | Plan {
     const { budget, sinks, local } = this.#settings;
     const { backend, kv, position, count } = call;
     const keys = position + count;
-    if (position !== this.#next) this.#forget();
+    if (position !== this.#next) this.truncated(position);
     this.#next = keys;
     this.#drop();
     if (sinks + local + tokensOf(budget, keys) >= keys) return denseCausal(count, keys);
@@ -109,7 +126,7 @@ export class TokenSelect implements Planner {
   /** Throws no errors of its own; a missing choice is made at the next step. */
   async #choose(call: PlannedCall, layer: number, q: Tensor): Promise<Ranges> {
     const { backend, position, count } = call;
-    const { budget, sinks } = this.#settings;
+    const { budget, sinks, exact } = this.#settings;
     const known = this.#choices[layer];
     const [query = new Float32Array(0)] = await readBack(backend, () => [backend.rows(q, count - 1, 1)]);
     if (known !== undefined && this.#reusable(known, query)) return this.#visible(call, known.runs);
@@ -118,6 +135,7 @@ export class TokenSelect implements Planner {
       from: sinks,
       to: this.#newest(call),
       budget: tokensOf(budget, position + count),
+      keys: exact ? undefined : this.#keys,
     });
     this.#choices[layer] = { query, runs };
     return this.#visible(call, runs);
@@ -143,8 +161,9 @@ export class TokenSelect implements Planner {
     return true;
   }
 
-  truncated(): void {
+  truncated(length: number): void {
     this.#forget();
+    this.#keys.truncate(length);
     this.#next = -1;
   }
 
@@ -154,6 +173,7 @@ export class TokenSelect implements Planner {
 
   free(): void {
     this.#forget();
+    this.#keys.free();
     this.#drop();
   }
 

@@ -8,14 +8,16 @@ import {
   type KvView,
   type Ranges,
 } from '../../../src/backend/backend.ts';
+import { denseCausal } from '../../../src/kv/ranges.ts';
 import { random } from '../../support/random.ts';
 import { expectClose, expectNmse, expectSame, TOLERANCE } from '../../support/tolerance.ts';
 import { createWasmBackend, type WasmBackend } from '../../../src/backend/wasm.ts';
+import { CoarseKeys } from '../../../src/select/decode/coarse-keys.ts';
 import { spawnPoolWorker } from '../../../src/platform/pool-node.ts';
 import { openWasm, openWasmBackend, TEST_BUILDS } from '../../support/wasm.ts';
 import { PAGE, BITS, half, quantised, contents, f32Bytes, fresh } from './quantised-pages.ts';
 
-const { ceil, exp, floor, fround, max, min } = Math;
+const { ceil, exp, floor, fround, log, max, min } = Math;
 
 const HEADS = 6;
 const KV_HEADS = 2;
@@ -232,6 +234,80 @@ describe.each(TEST_BUILDS)('%s: what reads pages', (build) => {
       wasm.exports.assumeRelaxedDot(3);
       await attendsAndProbes(backend, d, formats, true);
     });
+
+  test.each([
+    [32, ['f32']],
+    [64, mixed],
+    [80, ['q8', 'f32', 'k8v4']],
+    [128, ['f16', 'q8']],
+  ] as const)('heads of %i, pages of %j: a probe of keys at 7 bits', async (d, formats) => {
+    const wasm = await openWasm(build);
+    const threads = build.endsWith('-threads') ? 3 : 1;
+    const backend = await createWasmBackend({ wasm, threads, spawn: spawnPoolWorker });
+    const it = filled(backend, d, 40, formats);
+    const { pool } = it.view;
+    const kept = new CoarseKeys(wasm);
+    const r = random(d);
+    /** Writes block `at` of both heads anew: channels far from zero and far larger than the others, as biases make them. */
+    const write = (at: number): void => {
+      for (let head = 0; head < KV_HEADS; head++) {
+        const x = contents(r, d).map((value, i) => value * (i % d === 7 ? 20 : 1) + (i % d === 5 ? 30 : 0));
+        it.meant[head]![at]!.set(x);
+        it.view.table[head * 40 + at] = fresh(pool, 'f32', 1)[0]!;
+        pool.write(it.view.table.subarray(head * 40 + at, head * 40 + at + 1), f32Bytes(x));
+      }
+    };
+    const probed = async (runs: readonly number[], scaled = 4): Promise<void> => {
+      const end = runs.at(-1)!;
+      const ranges = { ...denseCausal(1, end), offsets: Uint32Array.of(0, runs.length / 2), runs: Uint32Array.from(runs) };
+      // The channel that is far from zero adds the same to all scores.
+      const q = r.normals(HEADS * d).map((x, i) => (i % d === 7 ? x / 10 : x));
+      const spec = { heads: HEADS, scale: 1 / Math.sqrt(d) / scaled };
+      const x = backend.upload(q, [1, HEADS * d]);
+      const full = await backend.download(backend.probe(x, it.view, 0, 1279, ranges, spec));
+      const coarse = kept.of(backend, it.view, 0, end);
+      expect(coarse !== undefined).toBe(build.startsWith('relaxed'));
+      const found = await backend.download(backend.probe(x, it.view, 0, 1279, ranges, { ...spec, coarse }));
+      if (coarse === undefined) return;
+      kept.probed(0, end);
+      expect(found).not.toEqual(full);
+      // Scores by head, from their masses where these are no rounding to zero, about their mean.
+      const centred = (masses: Float64Array[], of: Float64Array[]): number[] =>
+        masses.flatMap((mass, head) => {
+          const scores = [...mass].flatMap((m, key) => (of[head]![key]! > 1e-25 ? [log(m)] : []));
+          const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
+          return scores.map((score) => score - mean);
+        });
+      const wanted = plainly(it, q, 1279, ranges, spec.scale).masses.map((mass) => mass.subarray(0, end));
+      const rows = wanted.map((_, head) => Float64Array.from(found.subarray(head * end, (head + 1) * end)));
+      expectNmse(centred(rows, wanted), centred(wanted, wanted), TOLERANCE.coarse, `scores of ${d}, runs ${runs.join()}`);
+    };
+    try {
+      for (let at = 0; at < 40; at += 3) write(at);
+      await probed([0, 100]);
+      await probed([5, 64, 70, 71, 90, 229]);
+      // More blocks than there was room for.
+      await probed([128, 1275]);
+      // Products that are far apart.
+      await probed([0, 1280], 0.25);
+      // Others in their place.
+      kept.truncate(70);
+      for (let at = 2; at < 7; at++) write(at);
+      await probed([0, 221]);
+      // A page that was missing when its block was coded is read in full.
+      const [page = 0] = it.view.table.subarray(3, 4);
+      kept.truncate(0);
+      it.view.table[3] = -1;
+      await probed([0, 96, 128, 256]);
+      it.view.table[3] = page;
+      await probed([0, 250]);
+      const before = backend.memory().activations;
+      kept.free();
+      if (build.startsWith('relaxed')) expect(backend.memory().activations).toBeLessThan(before);
+    } finally {
+      backend.destroy();
+    }
+  });
 
   test('rows as they lie, and means of spans', async () => {
     const backend = await openWasmBackend(build);

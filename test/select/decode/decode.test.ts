@@ -20,7 +20,7 @@ const wasm = await openWasm('simd');
 const unique = (keys: readonly number[]): number[] => [...new Set(keys)].sort((a, b) => a - b);
 
 describe('TokenSelect', () => {
-  const settings = { budget: 20, sinks: 3, local: 10, similarity: 0.9 };
+  const settings = { budget: 20, sinks: 3, local: 10, similarity: 0.9, exact: false };
 
   /** The keys chosen at `position`, first and newest among them: a softmax over the candidates alone, not scaled. */
   function wanted(bed: Bed, layer: number, position: number, newest = position): number[] {
@@ -81,7 +81,7 @@ describe('TokenSelect', () => {
     expect(keysOf((await bed.decode(planner, 122, 120))[0]!.ranges, 0)).toEqual(wanted(bed, 0, 122));
     // Elsewhere it is chosen anew, though the query were the same.
     bed.sequence.truncate(121);
-    planner.truncated();
+    planner.truncated(121);
     expect(keysOf((await bed.decode(planner, 121, 120))[0]!.ranges, 0)).toEqual(wanted(bed, 0, 121));
   });
 
@@ -182,7 +182,7 @@ describe('TokenSelect', () => {
   });
 
   test('a budget that covers everything needs no plan', () => {
-    const planner = new TokenSelect(wasm, { budget: 1, sinks: 1, local: 1, similarity: 0.9 });
+    const planner = new TokenSelect(wasm, { budget: 1, sinks: 1, local: 1, similarity: 0.9, exact: false });
     const bed = new Bed(1, 64);
     const asked = planner.plan(bed.call(40, 1, { phase: 'decode', promptEnd: 40 }));
     expect(isPlan(asked)).toBe(false);

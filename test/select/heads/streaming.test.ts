@@ -160,7 +160,7 @@ describe('streaming heads', () => {
 
   test('streaming heads see what they hold, whatever a method chooses for the others', async () => {
     const bed = new Bed(5, 210);
-    const decode = new TokenSelect(wasm, { budget: 10, sinks: 2, local: 4, similarity: 1.1 });
+    const decode = new TokenSelect(wasm, { budget: 10, sinks: 2, local: 4, similarity: 1.1, exact: false });
     const planner = new CombinedPlanner({ decode, heads: new StreamingHeads(wasm, TABLE, settings) });
     await bed.prefill(planner, 200, 64);
     const seen = await bed.decode(planner, 200, 200);
