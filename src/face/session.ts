@@ -249,16 +249,7 @@ export class OctavoSession extends EventTarget {
 
   /** Adds messages to the context without asking for an answer, and resolves when they are read, so that a later prompt starts sooner. Throws as `prompt`. */
   async append(input: PromptInput, options: AppendOptions = {}): Promise<void> {
-    const problem = misfit('append', options, APPEND);
-    if (problem !== undefined) return problem;
-    const { signal, onPrefill } = options;
-    this.#usage = await this.#linked(signal, (linked, transfer) =>
-      this.#on.caller.call('append', this.#withInput(input, transfer, linked), {
-        signal: linked,
-        transfer,
-        onEvent: (event) => this.#hear(event, onPrefill),
-      }),
-    );
+    this.#usage = await this.#read('append', input, options);
   }
 
   /**
@@ -266,16 +257,7 @@ export class OctavoSession extends EventTarget {
    * differ. A server reads nothing ahead. Throws as `prompt`.
    */
   async prefill(input: PromptInput, options: AppendOptions = {}): Promise<void> {
-    const problem = misfit('prefill', options, APPEND);
-    if (problem !== undefined) return problem;
-    const { signal, onPrefill } = options;
-    return this.#linked(signal, (linked, transfer) =>
-      this.#on.caller.call('prefill', this.#withInput(input, transfer, linked), {
-        signal: linked,
-        transfer,
-        onEvent: (event) => this.#hear(event, onPrefill),
-      }),
-    );
+    await this.#read('prefill', input, options);
   }
 
   /** Resolves with the number of tokens that `input` would add to the context, with what a constraint adds to it. */
@@ -391,6 +373,24 @@ export class OctavoSession extends EventTarget {
       });
     this.#reading = settled;
     return ready;
+  }
+
+  /** Has `input` read without asking for an answer, and resolves with what the engine answers. */
+  async #read<Method extends 'append' | 'prefill'>(
+    method: Method,
+    input: PromptInput,
+    options: AppendOptions,
+  ): Promise<EngineApi[Method]['result']> {
+    const problem = misfit(method, options, APPEND);
+    if (problem !== undefined) return problem;
+    const { signal, onPrefill } = options;
+    return this.#linked(signal, (linked, transfer) =>
+      this.#on.caller.call(method, this.#withInput(input, transfer, linked), {
+        signal: linked,
+        transfer,
+        onEvent: (event) => this.#hear(event, onPrefill),
+      }),
+    );
   }
 
   #hear(event: PromptEvent, onPrefill?: PromptOptions['onPrefill'], onToken?: PromptOptions['onToken']): unknown {
