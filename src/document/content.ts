@@ -79,6 +79,8 @@ export interface Run {
   readonly family?: FontFamily;
   /** Where each of its units begins, and the last one ends, in shares of its length that are counted to `WHOLE_RUN`; where that is known. */
   readonly bounds?: Uint16Array;
+  /** Whether each part of it stands where all of it does: the description of a picture. */
+  readonly whole?: true;
 }
 
 /** The end of a run, in its `bounds`. */

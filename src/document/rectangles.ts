@@ -31,6 +31,7 @@ export function rectanglesOf({ text, runs }: DocumentContent, start: number, end
 
 /** Where a part of a run begins and ends, as shares of it. */
 function shares(text: string, run: Run, start: number, end: number): readonly [from: number, to: number] {
+  if (run.whole === true) return [0, 1];
   const [known, behind] = [run.bounds?.[start - run.start], run.bounds?.[end - run.start]];
   if (known !== undefined && behind !== undefined) return [known / WHOLE_RUN, behind / WHOLE_RUN];
   let before = 0;

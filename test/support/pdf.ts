@@ -16,7 +16,15 @@ export interface PdfText {
   readonly angle?: number;
   /** In a layer that is not shown. */
   readonly hidden?: boolean;
+  /** Marked as a header, a footer or the like. */
+  readonly artifact?: boolean;
 }
+
+/** What a page's tags say: an element's role, its picture's description and box, and what it holds: texts by their indices, and elements. */
+export type PdfElement = readonly [
+  role: string | { readonly role: string; readonly alt: string; readonly box?: readonly number[] },
+  ...children: (number | PdfElement)[],
+];
 
 export interface PdfPageSpec {
   readonly texts?: readonly PdfText[];
@@ -33,6 +41,7 @@ export interface PdfPageSpec {
     readonly text: string;
     readonly by?: string;
   }[];
+  readonly tags?: readonly PdfElement[];
   /** Origin of the MediaBox. */
   readonly origin?: readonly [number, number];
   /** A picture that fills the page: four pixels, or those given, a byte each from 0 for black. */
@@ -122,7 +131,10 @@ export function pdf({ pages, title, outline = [], attached, password }: PdfSpec)
       stream: Buffer.from(gray),
     });
   const fieldNumbers: number[] = [];
-  const kids = pages.map((page) => {
+  const structure = add('');
+  const parents: string[] = [];
+  const elements: string[] = [];
+  const kids = pages.map((page, pageIndex) => {
     const {
       texts = [],
       width = 595,
@@ -132,12 +144,33 @@ export function pdf({ pages, title, outline = [], attached, password }: PdfSpec)
       picture: shows,
       fields = [],
       notes = [],
+      tags = [],
     } = page;
-    const drawn = texts.map(({ x, y, text, size = 10, font = 'F1', angle = 0, hidden = false }) => {
-      const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
-      const [open, shut] = hidden ? ['/OC /Off BDC ', ' EMC'] : ['', ''];
-      return `${open}BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${font < 'F4' ? literal(text) : `<${hexadecimal(text)}>`} Tj ET${shut}`;
-    });
+    const own = add('');
+    const owners = texts.map(() => 'null');
+    const element = ([head, ...children]: PdfElement, parent: number): number => {
+      const { role, alt, box } = typeof head === 'string' ? { role: head, alt: undefined, box: undefined } : head;
+      const number = add('');
+      const held = children.map((child) => {
+        if (typeof child !== 'number') return `${element(child, number)} 0 R`;
+        owners[child] = `${number} 0 R`;
+        return String(child);
+      });
+      objects[number - 1] =
+        `<< /Type /StructElem /S /${role} /P ${parent} 0 R /Pg ${own} 0 R /K [${held.join(' ')}]` +
+        `${alt === undefined ? '' : ` /Alt ${literal(alt)}`}${box === undefined ? '' : ` /A << /O /Layout /BBox [${box.join(' ')}] >>`} >>`;
+      return number;
+    };
+    for (const tag of tags) elements.push(`${element(tag, structure)} 0 R`);
+    if (tags.length > 0) parents.push(`${pageIndex} [${owners.join(' ')}]`);
+    const drawn = texts.map(
+      ({ x, y, text, size = 10, font = 'F1', angle = 0, hidden = false, artifact = false }, i) => {
+        const [cos, sin] = [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math.PI) / 180)];
+        const mark = artifact ? '/Artifact BMC ' : owners[i] === 'null' ? undefined : `/P << /MCID ${i} >> BDC `;
+        const [open, shut] = hidden ? ['/OC /Off BDC ', ' EMC'] : mark === undefined ? ['', ''] : [mark, ' EMC'];
+        return `${open}BT /${font} ${size} Tf ${cos.toFixed(4)} ${sin.toFixed(4)} ${(-sin).toFixed(4)} ${cos.toFixed(4)} ${x} ${y} Tm ${font < 'F4' ? literal(text) : `<${hexadecimal(text)}>`} Tj ET${shut}`;
+      },
+    );
     const { width: columns, height: rows, gray } = typeof shows === 'object' ? shows : FOUR;
     const picture = image(columns, rows, gray);
     if (shows !== undefined && shows !== false) drawn.push(`q ${width} 0 0 ${height} 0 0 cm /Im1 Do Q`);
@@ -154,13 +187,16 @@ export function pdf({ pages, title, outline = [], attached, password }: PdfSpec)
         `<< /Type /Annot /Subtype /${subtype} /Contents ${literal(text)} /Rect [${x} ${y} ${x + 200} ${y + 18}] /F 4 /DA (/F1 10 Tf)${by === undefined ? '' : ` /T ${literal(by)}`} >>`,
       ),
     );
-    const own = [...widgets, ...marks];
-    const annotations = own.length > 0 ? ` /Annots [${own.map((one) => `${one} 0 R`).join(' ')}]` : '';
+    const noted = [...widgets, ...marks];
+    const annotations = noted.length > 0 ? ` /Annots [${noted.map((one) => `${one} 0 R`).join(' ')}]` : '';
     const box = `[${origin[0]} ${origin[1]} ${origin[0] + width} ${origin[1] + height}]`;
-    return add(
-      `<< /Type /Page /Parent ${tree} 0 R /MediaBox ${box} /Rotate ${rotate} /Resources ${resources} /Contents ${content} 0 R${annotations} >>`,
-    );
+    objects[own - 1] =
+      `<< /Type /Page /Parent ${tree} 0 R /MediaBox ${box} /Rotate ${rotate} /Resources ${resources} /Contents ${content} 0 R${annotations}${tags.length > 0 ? ` /StructParents ${pageIndex}` : ''} >>`;
+    return own;
   });
+  objects[structure - 1] =
+    `<< /Type /StructTreeRoot /K [${elements.join(' ')}] /ParentTree << /Nums [${parents.join(' ')}] >> >>`;
+  const tagged = elements.length > 0 ? ` /MarkInfo << /Marked true >> /StructTreeRoot ${structure} 0 R` : '';
   objects[tree - 1] = `<< /Type /Pages /Count ${kids.length} /Kids [${kids.map((kid) => `${kid} 0 R`).join(' ')}] >>`;
   let outlines = '';
   if (outline.length > 0) {
@@ -184,7 +220,7 @@ export function pdf({ pages, title, outline = [], attached, password }: PdfSpec)
       ? ''
       : ` /Names << /EmbeddedFiles << /Names [${literal(attached)} << /Type /Filespec /F ${literal(attached)} /EF << /F ${file} 0 R >> >>] >> >>`;
   const layers = ` /OCProperties << /OCGs [${layer} 0 R] /D << /OFF [${layer} 0 R] >> >>`;
-  objects[catalog - 1] = `<< /Type /Catalog /Pages ${tree} 0 R${outlines}${form}${files}${layers} >>`;
+  objects[catalog - 1] = `<< /Type /Catalog /Pages ${tree} 0 R${outlines}${form}${files}${layers}${tagged} >>`;
   const info = title === undefined || password !== undefined ? undefined : add(`<< /Title ${literal(title)} >>`);
   const id = createHash('md5').update('octavo').digest();
   const key = password === undefined ? undefined : encryption(password, id);

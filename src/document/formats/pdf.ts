@@ -22,6 +22,8 @@ import { filledIn } from '../pdf/forms.ts';
 import { measured, USUAL_FONT, type FontFacts } from '../pdf/glyphs.ts';
 import { withoutOverprint } from '../pdf/overprint.ts';
 import { pageLines, type PageLine } from '../pdf/page-lines.ts';
+import { drawnBoxes, withBoxes, type DrawnBox } from '../pdf/pictures.ts';
+import { taggedBlocks, withMarks, type TaggedBlock } from '../pdf/tags.ts';
 
 /** A page that shows letters of which so many are no characters was written with fonts that do not say which they are. */
 const UNMAPPED = 0.2;
@@ -113,11 +115,15 @@ async function readFile(
       const page = await file.getPage(number);
       try {
         const view = page.getViewport({ scale: 1 });
-        const content = await page.getTextContent({ disableNormalization: true });
+        const marked = await page.getTextContent({ disableNormalization: true, includeMarkedContent: true });
+        const content = { ...marked, items: withMarks(marked.items) };
+        // Of pages without marks nothing more is asked: most of a long file's time are such questions.
+        const tags = content.items.some((item) => 'str' in item && item.mark !== undefined) ? await tagsOf(page) : [];
         const annotations = await page.getAnnotations().catch(() => []);
         const filled = filledIn(annotations);
-        const items = await measuredItems(page, content, library, isShown);
-        const lines = pageLines({ ...content, items: [...items, ...filled] }, view, MOST_ITEMS);
+        const { items, boxes } = await measuredItems(page, content, library, isShown);
+        const blocks = withBoxes(tags, boxes);
+        const lines = pageLines({ ...content, items: [...items, ...filled] }, view, MOST_ITEMS, undefined, blocks);
         let kind = filled.length > 0 ? 'text' : kindOf(content);
         if (kind === 'blank') {
           pictures ||= await drawsPicture(await (await pictured()).getPage(number), library);
@@ -163,19 +169,34 @@ async function readFile(
   return outline.length > 0 ? { ...content, outline } : content;
 }
 
+/** What a page says that its text is; nothing where it says nothing. */
+async function tagsOf(page: PdfPage): Promise<TaggedBlock[]> {
+  const root = await page.getStructTree().catch(() => null);
+  return root === null ? [] : taggedBlocks(root);
+}
+
+interface MeasuredPage {
+  readonly items: PdfTextContent['items'];
+  /** Of what is drawn within marked content, by its name. */
+  readonly boxes: ReadonlyMap<string, DrawnBox>;
+}
+
 /** Where pdf.js cannot tell what a page draws, its text is enough. */
 async function measuredItems(
   page: PdfPage,
   content: PdfTextContent,
   { OPS }: PdfLibrary,
   isShown: (group: unknown) => boolean,
-): Promise<PdfTextContent['items']> {
-  if (content.items.length === 0) return content.items;
+): Promise<MeasuredPage> {
+  const plain = { items: content.items, boxes: new Map<string, DrawnBox>() };
+  if (content.items.length === 0) return plain;
   try {
     const operators = await page.getOperatorList({ annotationMode: NO_ANNOTATIONS });
-    return withoutOverprint(measured(content, operators, OPS, { fontOf: (name) => fontFacts(page, name), isShown }));
+    const facts = { fontOf: (name: string) => fontFacts(page, name), isShown };
+    const items = withoutOverprint(measured(content, operators, OPS, facts));
+    return { items, boxes: drawnBoxes(operators, OPS) };
   } catch {
-    return content.items;
+    return plain;
   }
 }
 

@@ -6,6 +6,7 @@ import type { ContentBuilder, PlacedRun } from '../builder.ts';
 import type { PageKind } from '../content.ts';
 import { median } from './columns.ts';
 import { repeated } from './furniture.ts';
+import { bodyOf, kindOf, partKind, type Body, type LineKind } from './line-kinds.ts';
 import type { PageLine } from './page-lines.ts';
 
 export interface ReadPage {
@@ -28,28 +29,8 @@ export interface PageKeeper {
   keep(pages: readonly ReadPage[]): Promise<void>;
 }
 
-/** What most of the text is like. */
-interface Body {
-  readonly size: number;
-  readonly font: string;
-  /** Font sizes of headings, largest first. */
-  readonly headings: readonly number[];
-  /** Words that stand within lines, among them those with hyphens. */
-  readonly words: ReadonlySet<string>;
-}
-
-/** Letters of a heading are larger than the text's by this factor; its text is no longer than this. */
-const LARGER = 1.12;
-const LONGEST_HEADING = 200;
-const MOST_LEVELS = 4;
 /** Of a line's usual distance: a larger one begins a paragraph. */
 const APART = 1.35;
-const BULLET = /^(?:[•▪◦‣●○–—*·-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s/u;
-/** A line of a table of contents: its page behind a row of dots. */
-const LEADERS = /(?:[.…]\s?){4,}\s*[\p{L}\d-]{1,8}$/u;
-/** What no heading begins with. */
-const MARK = /^[•▪◦‣●○*·–—-]\s/u;
-const NUMBERED = /^(\d+(?:\.\d+)*)\.?\s+\p{Lu}/u;
 const SENTENCE_END = /[.!?:;…。！？؟۔][”"’'»」』)\]⁰¹²³⁴-⁹]*$/u;
 /** Scripts without spaces between words: their lines are joined without one. */
 const UNSPACED = '[\\p{sc=Han}\\p{sc=Hiragana}\\p{sc=Katakana}\\u3000-\\u303f\\uff00-\\uffef]';
@@ -72,12 +53,22 @@ export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): v
     // What follows on the next page is asked for the last paragraph of this one.
     blocks[i] = ordered;
     ordered.forEach((block, k) =>
-      addBlock(builder, block, body, { before: ordered[k - 1] ?? before, after: ordered[k + 1] ?? after?.[0] }),
+      addBlock(builder, block, body, {
+        before: ordered[k - 1] ?? before,
+        after: apart(block, ordered[k + 1]) ? undefined : (ordered[k + 1] ?? after?.[0]),
+        apart: apart(ordered[k - 1], block),
+      }),
     );
     // As items, which no paragraph goes on with.
     for (const comment of page.comments ?? []) builder.add('item', comment);
     builder.endPage(page.kind);
   });
+}
+
+/** Whether a page's own tags say that two blocks are different ones. */
+function apart(first: Paragraph | undefined, second: Paragraph | undefined): boolean {
+  const [a, b] = [first?.lines[0]?.part, second?.lines[0]?.part];
+  return a !== undefined && b !== undefined;
 }
 
 /** Of most of the text: letters of notes at the foot of a column are smaller. */
@@ -128,28 +119,7 @@ function isBelow(block: Paragraph | undefined, other: Paragraph | undefined): bo
   return block !== undefined && block.lines.every(({ v }) => v > end);
 }
 
-function bodyOf(pages: readonly (readonly PageLine[])[]): Body {
-  const sizes = new Map<number, number>();
-  const fonts = new Map<string, number>();
-  const words = new Set<string>();
-  for (const lines of pages) {
-    for (const { text, size, font } of lines) {
-      const rounded = Math.round(size * 2) / 2;
-      sizes.set(rounded, (sizes.get(rounded) ?? 0) + text.length);
-      fonts.set(font, (fonts.get(font) ?? 0) + text.length);
-      for (const [word] of text.replace(/\S+$/u, '').matchAll(/\p{L}+(?:-\p{L}+)*/gu)) words.add(word.toLowerCase());
-    }
-  }
-  const most = <Key>(counts: ReadonlyMap<Key, number>, none: Key): Key =>
-    [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [none, 0] as [Key, number])[0];
-  const size = most(sizes, 10);
-  const headings = [...sizes.keys()].filter((one) => one >= LARGER * size).sort((a, b) => b - a);
-  return { size, font: most(fonts, ''), headings, words };
-}
-
-interface Paragraph {
-  readonly kind: 'heading' | 'paragraph' | 'item' | 'row';
-  readonly level: number;
+interface Paragraph extends LineKind {
   readonly lines: readonly PageLine[];
 }
 
@@ -180,9 +150,20 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
     const before = lines[i - 1];
     const next = lines[i + 1];
     const pitch = pitches.get(line.column) ?? 0;
-    const own = kindOf(line, before, next, body, pitch);
     const last = open.at(-1);
-    if (last !== undefined && own.kind === kind && kind !== 'row' && kind !== 'item') {
+    if (line.part !== undefined) {
+      if (last?.part?.id !== line.part.id) {
+        flush();
+        let end = i + 1;
+        while (lines[end]?.part?.id === line.part.id) end++;
+        ({ kind, level } = partKind(lines.slice(i, end), line.part, before, lines[end], body, pitch));
+      }
+      open.push(line);
+      return;
+    }
+    if (last?.part !== undefined) flush();
+    const own = kindOf(line, before, next, body, pitch);
+    if (last !== undefined && last.part === undefined && own.kind === kind && kind !== 'row' && kind !== 'item') {
       const sameColumn = last.column === line.column;
       // Lines of a heading stand further apart as they are larger.
       const scale = Math.max(1, Math.min(line.size, last.size) / body.size);
@@ -195,7 +176,7 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
       const elsewhere = !sameColumn && !goesOn(last.text, line.text);
       const heading = kind === 'heading' && (own.level !== level || apart);
       if (apart || otherSize || (kind === 'paragraph' && (indented || ended)) || elsewhere || heading) flush();
-    } else if (last !== undefined && own.kind === 'paragraph' && kind === 'item') {
+    } else if (last !== undefined && last.part === undefined && own.kind === 'paragraph' && kind === 'item') {
       // The second line of an item stands further in than its mark, or just below it.
       const follows =
         last.column === line.column &&
@@ -238,41 +219,6 @@ function pitchOf(lines: readonly PageLine[], body: Body): number {
   return sorted[Math.floor(sorted.length * WITHIN_PARAGRAPHS)] ?? median(pairs.map(({ pitch }) => pitch));
 }
 
-function kindOf(
-  line: PageLine,
-  before: PageLine | undefined,
-  next: PageLine | undefined,
-  body: Body,
-  pitch: number,
-): Pick<Paragraph, 'kind' | 'level'> {
-  const { text, size, font, row, labelled = false } = line;
-  if (row || LEADERS.test(text)) return { kind: 'row', level: 0 };
-  if (text.length <= LONGEST_HEADING && /\p{L}/u.test(text) && !MARK.test(text)) {
-    const number = NUMBERED.exec(text)?.[1];
-    const larger = size >= LARGER * body.size;
-    const alone =
-      font !== body.font &&
-      // Of what was written over the page the font is not known.
-      font !== '' &&
-      text.length <= 80 &&
-      /^(?:§+\s?)?[\p{Lu}\d]/u.test(text) &&
-      !/[.,;:]$/.test(text) &&
-      size >= 0.95 * body.size &&
-      (before === undefined || before.column !== line.column || line.v - before.v > 1.2 * pitch) &&
-      (next === undefined || next.font === body.font);
-    const depth = number?.split('.').length ?? 0;
-    if (larger) {
-      const rank = body.headings.findIndex((one) => size >= one - 0.3);
-      return { kind: 'heading', level: Math.min(MOST_LEVELS, depth > 0 ? depth : rank < 0 ? MOST_LEVELS : rank + 1) };
-    }
-    if (alone && (number !== undefined || text.split(' ').length <= 10)) {
-      const least = Math.min(MOST_LEVELS, body.headings.length + 1);
-      return { kind: 'heading', level: depth > 0 ? Math.min(MOST_LEVELS, depth) : least };
-    }
-  }
-  return { kind: BULLET.test(text) || labelled ? 'item' : 'paragraph', level: 0 };
-}
-
 /** Whether a text goes on in another column or on another page. */
 function goesOn(text: string, next: string): boolean {
   return !SENTENCE_END.test(text) && (/^[\p{Ll}\p{Lo}]/u.test(next) || /[\p{L}-][-\u2010\u00ad]$/u.test(text));
@@ -308,13 +254,17 @@ function addBlock(
   builder: ContentBuilder,
   { kind, level, lines }: Paragraph,
   body: Body,
-  { before, after }: { readonly before: Paragraph | undefined; readonly after: Paragraph | undefined },
+  {
+    before,
+    after,
+    apart: isApart,
+  }: { readonly before: Paragraph | undefined; readonly after: Paragraph | undefined; readonly apart: boolean },
 ): void {
   let text = '';
   const runs: PlacedRun[] = [];
   const last = builder.last;
   const begin = lines[0]?.text ?? '';
-  const joined = kind === 'paragraph' && last?.kind === 'paragraph' && goesOn(last.ending, begin);
+  const joined = !isApart && kind === 'paragraph' && last?.kind === 'paragraph' && goesOn(last.ending, begin);
   const joint = joined && before !== undefined ? between(before.lines.at(-1)?.text ?? '', begin, body) : 'space';
   /** The hyphen that was left out is no character of the run before. */
   const dropHyphen = (): void => {
@@ -325,7 +275,8 @@ function addBlock(
   for (const line of lines) {
     if (text !== '') {
       const own = between(text, line.text, body);
-      if (own === 'no hyphen') dropHyphen();
+      if (kind === 'code') text += '\n';
+      else if (own === 'no hyphen') dropHyphen();
       else if (own === 'space') text += ' ';
     }
     const at = text.length;

@@ -34,8 +34,9 @@ export function repeated(pages: readonly ReadPage[]): Furniture {
     const plain = text.replaceAll(CELLS, ' ').replace(PAGE_NUMBER, '#').trim();
     return pages.length > 2 ? plain : `${Math.round(v / SAME_HEIGHT)} ${plain}`;
   };
+  const artifacts = pages.map(({ lines }) => lines.filter(({ artifact }) => artifact === true));
   const edges = pages.map(({ lines }) => {
-    const byHeight = lines.toSorted((a, b) => a.v - b.v);
+    const byHeight = lines.filter(({ artifact }) => artifact !== true).sort((a, b) => a.v - b.v);
     return [...new Set([...byHeight.slice(0, 2), ...byHeight.slice(-2)])];
   });
   const counts = new Map<string, number>();
@@ -64,8 +65,11 @@ export function repeated(pages: readonly ReadPage[]): Furniture {
     }),
   );
   const share = pages.length > 2 ? 1 : MOST_OF_TWO;
-  const alike = pages.every(({ lines }, i) => (found[i]?.length ?? 0) >= share * lines.length);
-  return alike ? { left: new Set(), kept: new Map() } : withoutOne(found, pages, key);
+  const alike = pages.every(
+    ({ lines }, i) => (found[i]?.length ?? 0) >= share * (lines.length - (artifacts[i]?.length ?? 0)),
+  );
+  const left = found.map((lines, i) => [...(alike ? [] : lines), ...(artifacts[i] ?? [])]);
+  return left.every(({ length }) => length === 0) ? { left: new Set(), kept: new Map() } : withoutOne(left, pages, key);
 }
 
 /** What a header says besides the number of its page. */
@@ -78,6 +82,12 @@ function withoutOne(
   key: (line: PageLine) => string,
 ): Furniture {
   const kept = new Map<string, PageLine>();
+  /** Without its height. */
+  const plain = (own: string): string => own.replace(/^-?\d+ /, '');
+  /** What a file calls a header is none of its own where it is said elsewhere: names of columns, say. */
+  const said = new Set(
+    pages.flatMap(({ lines }) => lines.flatMap((line) => (line.artifact === true ? [] : [plain(key(line))]))),
+  );
   /** A number that is the same on all pages is no page's. */
   const texts = new Map<string, Set<string>>();
   found.forEach((lines, i) => {
@@ -85,10 +95,11 @@ function withoutOne(
     let [top, bottom] = [Infinity, -Infinity];
     for (const { v } of pages[i]?.lines ?? []) [top, bottom] = [Math.min(top, v), Math.max(bottom, v)];
     for (const line of lines) {
-      const own = key(line).replace(/^-?\d+ /, '');
+      const own = plain(key(line));
       texts.set(own, (texts.get(own) ?? new Set()).add(line.text));
       // The first of repeated rows is not among them.
-      if (line.row || own.replace(PAGE_WORDS, '') === '') continue;
+      if (line.artifact === true ? said.has(own) : line.row) continue;
+      if (own.replace(PAGE_WORDS, '') === '') continue;
       if (line.v > (top + bottom) / 2 || !kept.has(own)) kept.set(own, line);
     }
   });

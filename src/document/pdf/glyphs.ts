@@ -4,7 +4,7 @@
  */
 import type { PdfOperators, PdfTextContent, PdfTextItem } from './library.ts';
 
-type Matrix = readonly [number, number, number, number, number, number];
+export type Matrix = readonly [number, number, number, number, number, number];
 
 /** A glyph, from where it begins to where it ends, in the page's own space. */
 interface Glyph {
@@ -38,7 +38,7 @@ const MOST_GLYPHS = 200_000;
 const DEEPEST = 1000;
 
 /** The first transformation is the inner one. */
-function product(inner: Matrix, outer: Matrix): Matrix {
+export function product(inner: Matrix, outer: Matrix): Matrix {
   return [
     inner[0] * outer[0] + inner[1] * outer[2],
     inner[0] * outer[1] + inner[1] * outer[3],
@@ -60,7 +60,7 @@ interface State {
   rise: number;
 }
 
-const isMatrix = (value: unknown): value is Matrix =>
+export const isMatrix = (value: unknown): value is Matrix =>
   Array.isArray(value) && value.length >= 6 && value.every((one) => Number.isFinite(one));
 const numberOf = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
 

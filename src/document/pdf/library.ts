@@ -9,6 +9,24 @@ export interface PdfTextItem {
   readonly fontName: string;
   /** Where each unit of `str` begins, and the last one ends, as shares of the width: what `glyphs.ts` adds. */
   readonly bounds?: readonly number[];
+  /** The name of the marked content that it stands in, and whether it is a header, a footer or the like: what `tags.ts` adds. */
+  readonly mark?: string;
+  readonly artifact?: true;
+}
+
+/** Where marked content begins or ends. */
+export interface PdfMark {
+  readonly type: string;
+  readonly tag?: string | null;
+  readonly id?: string | null;
+}
+
+/** An element of the tree in which a page says what its text is. */
+export interface PdfTag {
+  readonly role: string;
+  readonly children: readonly (PdfTag | { readonly type: string; readonly id: string })[];
+  readonly alt?: string;
+  readonly bbox?: readonly number[];
 }
 
 /** What a page draws, operation by operation. */
@@ -18,7 +36,7 @@ export interface PdfOperators {
 }
 
 export interface PdfTextContent {
-  readonly items: readonly (PdfTextItem | { readonly type: string })[];
+  readonly items: readonly (PdfTextItem | PdfMark)[];
   readonly styles: Readonly<Record<string, { readonly fontFamily?: string; readonly vertical?: boolean }>>;
 }
 
@@ -48,7 +66,12 @@ export interface PdfPage {
   readonly ref: unknown;
   getAnnotations(): Promise<readonly PdfAnnotation[]>;
   getViewport(options: { readonly scale: number }): PdfViewport;
-  getTextContent(options: { readonly disableNormalization: boolean }): Promise<PdfTextContent>;
+  getTextContent(options: {
+    readonly disableNormalization: boolean;
+    readonly includeMarkedContent?: boolean;
+  }): Promise<PdfTextContent>;
+  /** Null where the file has none. */
+  getStructTree(): Promise<PdfTag | null>;
   getOperatorList(options?: { readonly annotationMode: number }): Promise<PdfOperators>;
   /** What pages share, among it fonts by their names; those of an operator list are there with it. */
   readonly commonObjs: { has(name: string): boolean; get(name: string): unknown };

@@ -58,7 +58,7 @@ export interface Line {
 const LEAST_OWN = 0.2;
 
 /** Whether letters that are written from right to left are more than `share` of all; `otherwise` where there are no letters. */
-function isRtl(pieces: readonly Piece[], otherwise: boolean, share = 0.5): boolean {
+export function isRtl(pieces: readonly Piece[], otherwise: boolean, share = 0.5): boolean {
   let own = 0;
   let all = 0;
   for (const { text } of pieces) {
@@ -70,7 +70,7 @@ function isRtl(pieces: readonly Piece[], otherwise: boolean, share = 0.5): boole
 }
 
 /** In font sizes: baselines nearer than this are one line; a gap wider than that ends a fragment; a smaller one is no space between words. */
-const SAME_LINE = 0.4;
+export const SAME_LINE = 0.4;
 const WIDE = 1;
 export const WORD_GAP = 0.18;
 /** Between two fonts nothing is kerned: a smaller gap is the space of a line that was set tightly. */
@@ -102,7 +102,7 @@ const SCRIPT_GAP = 0.25;
 const LEAST_RAISED = 0.15;
 
 /** Pieces of which those that are raised or lowered beside larger ones ("H₂O", marks of footnotes) are on the line of these. */
-function withScripts(pieces: readonly Piece[]): Piece[] {
+export function withScripts(pieces: readonly Piece[]): Piece[] {
   const sorted = pieces.filter(({ text }) => text.trim() !== '').sort((a, b) => a.v - b.v);
   const largest = sorted.reduce((size, piece) => Math.max(size, piece.size), 0);
   const bases = new Map<Piece, Piece>();
@@ -167,7 +167,7 @@ function onLine(piece: Piece, v: number, text: string | undefined): Piece {
 }
 
 /** Pieces of one baseline, cut at wide gaps. */
-function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
+export function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
   const shown = [...baselines(pieces)].map(withoutSpaces);
   const starts = columnStarts(shown);
   const fragments: Fragment[] = [];
@@ -193,7 +193,7 @@ function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
 }
 
 /** The pieces of a baseline from left to right: spaces that are pieces by themselves become a property of those behind them. */
-function withoutSpaces(members: readonly Piece[]): Piece[] {
+export function withoutSpaces(members: readonly Piece[]): Piece[] {
   const kept: Piece[] = [];
   let space: Piece | undefined;
   for (const piece of members.toSorted((a, b) => a.u0 - b.u0)) {

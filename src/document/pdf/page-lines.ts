@@ -6,6 +6,8 @@ import type { FontFamily } from '../widths.ts';
 import { inReadingOrder, lettersOf } from './direction.ts';
 import { FONTS_GAP, SPACED_GAP, WORD_GAP, linesOf, type Fragment, type Line, type Piece } from './lines.ts';
 import type { PdfTextContent, PdfTextItem, PdfViewport } from './library.ts';
+import { taggedLines, type Part } from './tagged-lines.ts';
+import type { TaggedBlock } from './tags.ts';
 
 export interface PageLine {
   readonly text: string;
@@ -22,6 +24,10 @@ export interface PageLine {
   readonly v: number;
   readonly column: number;
   readonly rtl: boolean;
+  /** What the page's own tags say that it is a part of. */
+  readonly part?: Part;
+  /** Whether the page's own tags say that it is a header, a footer or the like. */
+  readonly artifact?: true;
 }
 
 /** A piece with its place on the page. */
@@ -37,6 +43,10 @@ interface PlacedPiece extends Piece {
   readonly family: FontFamily;
   /** Whether its first character is the one furthest to the right. */
   readonly rtl: boolean;
+  /** In which it is written, in quarters of a right angle. */
+  readonly direction: number;
+  readonly mark?: string | undefined;
+  readonly artifact?: true | undefined;
 }
 
 /** Of pdf.js's names. */
@@ -65,6 +75,19 @@ const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u2060\ufeff]/g
 const FORMS =
   /[\u00b5\u2126\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufb4f\ufb50-\ufdff\ufe10-\ufe19\ufe30-\ufe44\ufe47\ufe48\ufe70-\ufefc]/gu;
 
+/** Marks of lists in fonts of symbols (Symbol, Wingdings), which have places of their own. */
+const SYMBOLS: Readonly<Record<string, string>> = {
+  '\uf0b7': '\u2022',
+  '\uf0a7': '\u25aa',
+  '\uf0a8': '\u25a1',
+  '\uf06f': '\u25a1',
+  '\uf06e': '\u25aa',
+  '\uf076': '\u2756',
+  '\uf0d8': '\u27a2',
+  '\uf0e0': '\u2192',
+  '\uf0fc': '\u2713',
+};
+
 /** A box around letters, in font sizes above and below their baseline. */
 export interface LetterBox {
   readonly ascent: number;
@@ -76,30 +99,104 @@ const SELECTED: LetterBox = { ascent: 0.87, descent: 0.25 };
 /** Written downwards, letters stand in the middle of their line. */
 const DOWNWARDS: LetterBox = { ascent: 0.5, descent: 0.5 };
 
+/** `tags`: what the page itself says that it is made of, which is believed where it is plausible. */
 export function pageLines(
   { items, styles }: PdfTextContent,
   viewport: PdfViewport,
   most: number,
   box = SELECTED,
+  tags: readonly TaggedBlock[] = [],
 ): PageLine[] {
   const scale = Math.hypot(viewport.transform[0], viewport.transform[1]);
-  /** By the direction of writing, in quarters of a right angle. */
-  const directions = new Map<number, PlacedPiece[]>();
+  const pieces: PlacedPiece[] = [];
   for (const item of items.slice(0, most)) {
     if (!('str' in item) || item.str === '') continue;
     const placed = place(item, styles[item.fontName], viewport.transform as Matrix, scale, box);
-    if (placed === undefined) continue;
-    const direction = Math.round((Math.atan2(placed.dy, placed.dx) * 8) / Math.PI);
-    const known = directions.get(direction);
-    if (known === undefined) directions.set(direction, [placed]);
-    else known.push(placed);
+    if (placed !== undefined) pieces.push(placed);
   }
-  const length = (pieces: readonly Piece[]): number => pieces.reduce((sum, { text }) => sum + text.length, 0);
+  const tagged = tags.length > 0 ? taggedLines(tags, pieces) : undefined;
+  if (tagged === undefined) return byLayout(pieces, 0);
+  // Lines of the page's own parts come first in the count of columns.
+  let columns = 1;
+  const [lines, rest, artifacts]: [PageLine[], PageLine[], PageLine[]] = [[], [], []];
+  for (const one of tagged) {
+    if (one.part === undefined) {
+      const own = byLayout(one.loose, columns);
+      columns = 1 + Math.max(columns, ...own.map(({ column }) => column));
+      if (one.artifact === true) artifacts.push(...own.map((line) => ({ ...line, artifact: true as const })));
+      else (one.rest === true ? rest : lines).push(...own);
+    } else if (one.picture !== undefined) lines.push(pictureLine(one.picture, one.part, viewport.transform as Matrix));
+    else lines.push(...unmirrored(one.lines.map((line) => ({ ...lineText(line, 0), part: one.part }))));
+  }
+  for (const line of rest) insert(lines, line);
+  const heights = lines.map(({ v }) => v);
+  const middle = (Math.min(...heights) + Math.max(...heights)) / 2;
+  return [...artifacts.filter(({ v }) => v < middle), ...lines, ...artifacts.filter(({ v }) => !(v < middle))];
+}
+
+/** A line that the page's tags leave out comes before the first one below it. */
+function insert(lines: PageLine[], line: PageLine): void {
+  const next = lines.findIndex(({ u0, u1, v }) => v > line.v && u0 < line.u1 && u1 > line.u0);
+  const before = lines[next - 1]?.part;
+  // A block stays whole.
+  if (next > 0 && before !== undefined && before.id === lines[next]?.part?.id) {
+    const end = lines.findIndex(({ part }, i) => i > next && part?.id !== before.id);
+    lines.splice(end < 0 ? lines.length : end, 0, line);
+  } else lines.splice(next < 0 ? lines.length : next, 0, line);
+}
+
+/** What is to be read in the place of a picture: each part of it stands where the picture does. */
+function pictureLine({ alt = '', box }: TaggedBlock, part: Part, view: Matrix): PageLine {
+  const [left = NaN, bottom = NaN, right = NaN, top = NaN] = box ?? [];
+  const corners = [
+    [left, bottom],
+    [right, top],
+  ].map(([x = 0, y = 0]) => product(view, [1, 0, 0, 1, x, y]));
+  const [xs, ys] = [corners.map((at) => at[4]), corners.map((at) => at[5])];
+  const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const known = [x0, x1, y0, y1].every(Number.isFinite) && x1 > x0 && y1 > y0;
+  const run = {
+    start: 0,
+    end: alt.length,
+    x: x0,
+    y: y1,
+    dx: x1 - x0,
+    dy: 0,
+    ux: 0,
+    uy: y0 - y1,
+    descent: 0,
+    whole: true as const,
+  };
+  return {
+    text: alt,
+    row: false,
+    runs: known ? [run] : [],
+    font: '',
+    size: 0,
+    u0: known ? x0 : 0,
+    u1: known ? x1 : 0,
+    v: known ? y1 : 0,
+    column: 0,
+    rtl: false,
+    part,
+  };
+}
+
+/** Lines as their places alone say. */
+function byLayout(pieces: readonly PlacedPiece[], firstColumn: number): PageLine[] {
+  /** By the direction of writing, in quarters of a right angle. */
+  const directions = new Map<number, PlacedPiece[]>();
+  for (const piece of pieces) {
+    const known = directions.get(piece.direction);
+    if (known === undefined) directions.set(piece.direction, [piece]);
+    else known.push(piece);
+  }
+  const length = (own: readonly Piece[]): number => own.reduce((sum, { text }) => sum + text.length, 0);
   // What most of the page is written in comes first, then what stands across it.
   const groups = [...directions.values()].sort((a, b) => length(b) - length(a));
-  let columns = 0;
-  return groups.flatMap((pieces) => {
-    const lines = linesOf(pieces);
+  let columns = firstColumn;
+  return groups.flatMap((own) => {
+    const lines = linesOf(own);
     const first = columns;
     columns += 1 + Math.max(0, ...lines.map(({ column }) => column));
     return unmirrored(lines.map((line) => lineText(line, first)));
@@ -132,7 +229,7 @@ function unmirrored(lines: readonly PageLine[]): PageLine[] {
 }
 
 function place(
-  { str, transform, width, height, dir, fontName, bounds }: PdfTextItem,
+  { str, transform, width, height, dir, fontName, bounds, mark, artifact }: PdfTextItem,
   style: PdfTextContent['styles'][string] | undefined,
   view: Matrix,
   scale: number,
@@ -167,6 +264,9 @@ function place(
     bounds: at,
     font: fontName,
     rtl: isBackwards(text, dir),
+    direction: Math.round((Math.atan2(ay * advance, ax * advance) * 8) / Math.PI),
+    mark,
+    artifact,
     x: matrix[4],
     y: matrix[5],
     dx: ax * advance,
@@ -185,6 +285,7 @@ function plainLetters(
     text
       .replace(INVISIBLE, '')
       .replace(FORMS, (form) => form.normalize('NFKC'))
+      .replace(/[\uf06e\uf06f\uf076\uf0a7\uf0a8\uf0b7\uf0d8\uf0e0\uf0fc]/g, (mark) => SYMBOLS[mark] ?? mark)
       .replace(/\s+/gu, ' ');
   if (bounds === undefined) return { text: plain(str), at: undefined };
   let text = '';

@@ -92,7 +92,7 @@ function withGaps(line: Line, columns: readonly Extent[]): Line {
 }
 
 /** Rows of a table stand no further apart than this, in font sizes, but for the further lines of their cells. */
-const ROW_DISTANCE = 4;
+export const ROW_DISTANCE = 4;
 /** Lines of one cell stand no further apart than this, in font sizes, and nearer than rows by this factor. */
 const CELL_LEADING = 1.5;
 const ROW_APART = 1.15;
@@ -277,7 +277,8 @@ function withWrapped(row: Line, line: Line): Line {
   return { ...row, fragments, u0: Math.min(row.u0, line.u0), u1: Math.max(row.u1, line.u1) };
 }
 
-function isRow(line: PlainLine, other: PlainLine): boolean {
+/** Whether two lines have cells at the same places. */
+export function isRow(line: PlainLine, other: PlainLine): boolean {
   const near = (a: number, b: number): boolean => Math.abs(a - b) < 0.8 * line.size;
   const aligned = (a: Fragment, b: Fragment): boolean =>
     near(a.u0, b.u0) || near(a.u1, b.u1) || near((a.u0 + a.u1) / 2, (b.u0 + b.u1) / 2);
