@@ -11,6 +11,7 @@ import { problemOf } from '../../common/problem.ts';
 import { toast } from '../../common/toasts.ts';
 import { Asker } from './asker.ts';
 import { Exchanges } from './exchanges.ts';
+import { Meaning } from './meaning.ts';
 import { EMBEDDER, settings } from './settings.ts';
 import { Shelf } from './shelf.ts';
 
@@ -44,7 +45,18 @@ export class Workspace {
   readonly scope = new Observable(settings.value.open);
   /** Undefined where only the conversation is shown. */
   readonly place = new Observable<Place | undefined>(undefined);
-  #embedder: OctavoModel | undefined;
+  readonly #meaning = new Meaning<OctavoModel>({
+    wanted: () => settings.value.meaning,
+    allowed: async () =>
+      !isMetered() || (await Octavo.availability(EMBEDDER.source).catch(() => 'unavailable')) === 'available',
+    load: (signal) => Octavo.load(EMBEDDER.source, { quantize: 'q8', signal }),
+    destroy: (embedder) => embedder.destroy(),
+    open: (embedder) => this.shelf.open(embedder),
+    refused: (error) => {
+      if (error !== undefined) toast(problemOf(error).title, { kind: 'error' });
+      settings.set({ meaning: false });
+    },
+  });
   #turn = 0;
 
   constructor() {
@@ -57,7 +69,7 @@ export class Workspace {
     settings.subscribe(apply);
     let { meaning, context, device } = settings.value;
     settings.subscribe((now) => {
-      if (now.meaning !== meaning) void this.openShelf();
+      if (now.meaning !== meaning) void this.#meaning.apply();
       if (now.context !== context || now.device !== device) void this.loadModel();
       ({ meaning, context, device } = now);
     });
@@ -70,7 +82,7 @@ export class Workspace {
   /** Opens the documents first, since they can be read and searched without a model. */
   async start(): Promise<void> {
     void this.exchanges.show(this.scope.value);
-    await this.openShelf();
+    await this.#meaning.apply();
     if (this.scope.value !== '' && this.shelf.entry(this.scope.value) === undefined) this.scope.value = '';
     // A large model that the browser has removed is not downloaded unasked.
     const choice = choiceOf(settings.value.model);
@@ -80,29 +92,6 @@ export class Workspace {
 
   async loadModel(): Promise<void> {
     await this.models.use(choiceOf(settings.value.model));
-  }
-
-  async openShelf(): Promise<void> {
-    if (settings.value.meaning && this.#embedder === undefined) {
-      if (isMetered() && (await Octavo.availability(EMBEDDER.source).catch(() => 'unavailable')) !== 'available') {
-        settings.set({ meaning: false });
-        return;
-      }
-      // Words can be searched at once; meaning comes when its model is there.
-      await this.shelf.open();
-      try {
-        this.#embedder = await Octavo.load(EMBEDDER.source, { quantize: 'q8' });
-      } catch (error) {
-        toast(problemOf(error).title, { kind: 'error' });
-        settings.set({ meaning: false });
-        return;
-      }
-    }
-    if (!settings.value.meaning) {
-      await this.#embedder?.destroy();
-      this.#embedder = undefined;
-    }
-    await this.shelf.open(this.#embedder);
   }
 
   /** Shows a place beside the conversation. */
