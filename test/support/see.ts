@@ -17,7 +17,7 @@ export function* seeing(
 ): Steps<Tensor> {
   if (vision === undefined) throw new Error(missing.join('; '));
   const unipic = vision as UniPicVision;
-  return (yield* unipic.encodePixels(pixels, { route: route ?? unipic.settings().route, size }, held)).embeddings;
+  return (yield* unipic.encodePixels(pixels, { route: route ?? unipic.settings({ size }).route, size }, held)).embeddings;
 }
 
 /** RGB [size * size * 3] in -1..1 -> embeddings, in the caller's scope. */

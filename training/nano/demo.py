@@ -1,26 +1,32 @@
 """Ask the bundled document and picture their questions, paint the caption, make the edit.
 
-    python demo.py            # prints every candidate; exit 1 when a question of demo.json is answered wrong
-    python demo.py --write    # rewrites models/nano/demo.json and demo.png from the candidates that are right
+    python demo.py                                    # prints every candidate; exit 1 when a question of demo.json is answered wrong
+    python demo.py --write --drawings ../runs/drawings    # rewrites models/nano/demo.json and its pictures from the candidates that are right
 
-The demo's questions are therefore chosen; the card's scores are not. The picture's yellow circle, the
-caption and the result of the edit have held-out pairs.
+The demo's questions, and of COLLAGES collages the one with most questions answered right, are therefore chosen;
+the card's scores are not. The small picture's yellow circle, the caption and the result of the edit have held-out
+pairs; the collage's drawings are held out, and of hands whose licence asks for no more than its text.
 """
 
 import argparse
 import json
 import sys
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import torch
 from PIL import Image
 
+import collage
 import heldout
 import scenes
 from batches import Codec
+from collage_render import Renderer
+from drawings import open_library
 from evaluate_pictures import answers, exact, load, pictures_of
 from export import PAINT
-from generate import ask, load_gguf
+from generate import ask, load_gguf, look
 from picture_batches import Frames
 
 HERE = Path(__file__).parents[2] / "models/nano"
@@ -67,6 +73,10 @@ PICTURE_QUESTIONS = [
 CAPTION, PAINTED = "a blue triangle northwest and a red star southeast", "210303"
 INSTRUCTION, EDITED = "Move the star to the southwest", "030101312"
 SEEDS = 16  # pictures painted and edited as a check
+COLLAGES, ITEMS = 1000, 4
+COLLAGE_HANDS = {"fluent", "noto"}  # MIT and Apache-2.0
+CENTRE = collage.PLACES.index("centre")
+MORE_KINDS = ("what", "where", "exists", "colour", "beside")
 
 
 def check_picture(write: bool) -> dict:
@@ -89,10 +99,51 @@ def check_picture(write: bool) -> dict:
     }
 
 
+def said(model, codec: Codec, picture: np.ndarray, question: str) -> str:
+    _, reply, _ = look(model, codec, picture, question)
+    return codec.tokenizer.decode([i for i in reply if i != codec.end]).strip()
+
+
+def choose_collage(model, codec: Codec, folder: Path) -> dict:
+    """The collage, of COLLAGES, about which most questions are answered right, those that the studio proposes first; writes collage.png."""
+    library, renderer = open_library(folder), Renderer(folder)
+    best: tuple[tuple[int, int], list[dict], np.ndarray] | None = None
+    for seed in range(COLLAGES):
+        r = Random(f"demo/collage/{seed}")
+        c = collage.draw_collage(r, library, ITEMS, "held_out", text=False)
+        middle = next((collage.full_name(i) for i in c.items if i.cell == CENTRE), None)
+        if middle is None or any(i.drawing.hand not in COLLAGE_HANDS for i in c.items):
+            continue
+        picture = renderer.render(c)
+        proposed = {"What is in the picture?": collage.describe(c), "How many things are there?": collage.COUNTS[ITEMS], "What is in the centre?": middle}
+        more = dict(q for kind in MORE_KINDS if (q := collage.question(r, c, kind)))
+        right = [{"question": q, "answer": a} for q, a in (proposed | more).items() if said(model, codec, picture, q) == a]
+        score = sum(q["question"] in proposed for q in right), len(right)
+        print(seed, score, "of", len(proposed | more), collage.describe(c), flush=True)
+        if best is None or score > best[0]:
+            best = score, right, picture
+    assert best is not None
+    Image.fromarray(best[2]).save(HERE / "collage.png", optimize=True)
+    return {"file": "collage.png", "questions": best[1]}
+
+
+def check_collage(model, codec: Codec, known: dict) -> int:
+    """How many of the collage's questions are answered wrong."""
+    picture, wrong = np.asarray(Image.open(HERE / known["file"]).convert("RGB")), 0
+    for q in known["questions"]:
+        given = said(model, codec, picture, q["question"])
+        print("right" if given == q["answer"] else "WRONG", "|", q["question"], "|", given)
+        wrong += given != q["answer"]
+    return wrong
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, with --write; the collage is for a model with a tower")
     args = parser.parse_args()
+    if args.write and not args.drawings:
+        parser.error("--write needs --drawings, of which the collage is made")
     torch.set_num_threads(1)
     codec = Codec()
     model = load_gguf(TEXT, codec)
@@ -110,9 +161,16 @@ def main() -> None:
     print(len(right), "of", len(CANDIDATES), "right")
     picture = check_picture(args.write)
     wrong += len(PICTURE_QUESTIONS) - len(picture["questions"])
+    seeing, own = load(HERE / "nano.gguf"), Codec.beside(HERE / "nano.gguf")
     if args.write:
-        path.write_text(json.dumps({"document": document, "questions": right, "picture": picture}, indent=1, ensure_ascii=False) + "\n")
-    elif wrong:
+        body = {"document": document, "questions": right, "picture": picture}
+        if hasattr(seeing, "siglip2"):
+            body["collage"] = choose_collage(seeing, own, args.drawings)
+        path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+        return
+    if collage_questions := json.loads(path.read_text()).get("collage"):
+        wrong += check_collage(seeing, own, collage_questions)
+    if wrong:
         sys.exit(f"{wrong} questions of demo.json are answered wrong")
 
 

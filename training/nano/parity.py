@@ -4,7 +4,7 @@
 
 All with the dequantised weights in f32. `cases`: five documents of growing length: ids, greedy ids with
 <|im_end|>, and the eight highest logits of the first step. `seeing`: the same for questions about pictures
-(scenes in heldout.py's code). `painting`: pictures with injected order and noise; `noise` has the normal
+(scenes in heldout.py's code). `looking`: the same for questions about the demo's collage, seen by the tower. `painting`: pictures with injected order and noise; `noise` has the normal
 numbers in the order in which they are used (for each iteration the first x of its tokens, tokens in the
 order of `order`, then a set a step while noise is added); `tokens` the 16 x 16 result.
 """
@@ -14,7 +14,9 @@ import re
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 import heldout
@@ -24,7 +26,7 @@ from batches import Codec
 from diffusion import paint
 from documents import make_document
 from evaluate_pictures import load, tokens_of
-from generate import greedy, load_gguf
+from generate import greedy, load_gguf, look
 from patches import to_bytes
 from picture_batches import Frames
 
@@ -74,6 +76,19 @@ def seeing(model, frames: Frames) -> list[dict]:
     return cases
 
 
+def looking(model, codec: Codec) -> list[dict]:
+    collage = json.loads((HERE / "demo.json").read_text())["collage"]
+    picture, cases = np.asarray(Image.open(HERE / collage["file"]).convert("RGB")), []
+    for q in collage["questions"]:
+        prompt, reply, first = look(model, codec, picture, q["question"])
+        cases.append({
+            "picture": collage["file"], "question": q["question"], "expected": q["answer"], "promptIds": prompt, "greedyIds": reply,
+            "text": codec.tokenizer.decode(reply), "firstLogits": top_logits(first),
+        })
+        print(q["question"], repr(cases[-1]["text"]), "expected", q["answer"])
+    return cases
+
+
 @torch.no_grad()
 def painting(model, frames: Frames) -> list[dict]:
     cases = []
@@ -110,7 +125,7 @@ def main() -> None:
     model = load(HERE / "nano.gguf")
     frames = Frames(codec, model.c.tokens + model.c.buffer_count)
     note = f"nano.gguf, dequantised to f32, PyTorch {torch.__version__.split('+')[0]}; written and explained by training/nano/parity.py"
-    body = {"note": note, "cases": documents(codec), "seeing": seeing(model, frames), "painting": painting(model, frames)}
+    body = {"note": note, "cases": documents(codec), "seeing": seeing(model, frames), **({"looking": looking(model, codec)} if hasattr(model, "siglip2") else {}), "painting": painting(model, frames)}
     (HERE / "parity.json").write_text(squeeze(json.dumps(body, indent=1)) + "\n")
 
 
