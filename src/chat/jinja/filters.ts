@@ -107,7 +107,7 @@ function whole(value: Value, fallback: Value): Value {
 function indented(text: Text, given: Arguments, budget: Budget): Text {
   const width = argument(given, 0, 'width') ?? 4;
   const unit = width instanceof Text ? width : new Text(' '.repeat(Math.min(100, Math.max(0, Number(width)))));
-  const lines = text.split('\n');
+  const lines = text.split('\n', budget);
   budget.grow(text.length + lines.length * unit.length);
   const first = truthy(argument(given, 1, 'first'));
   const blank = truthy(argument(given, 2, 'blank'));

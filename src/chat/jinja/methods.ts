@@ -33,20 +33,21 @@ const trims =
   };
 
 /** At white space, of which none is left. */
-function words(self: Text, most: number): Text[] {
+function words(self: Text, most: number, budget: Budget): Text[] {
   const parts: Text[] = [];
   let rest = self.trim(isSpace, true, false);
   while (rest.length > 0) {
     const at = parts.length < most ? rest.text.search(/\s/) : -1;
     if (at < 0) return [...parts, rest];
+    budget.spend();
     parts.push(rest.slice(0, at));
     rest = rest.slice(at).trim(isSpace, true, false);
   }
   return parts;
 }
 
-function fromRight(self: Text, separator: string, most: number): Text[] {
-  const parts = self.split(separator);
+function fromRight(self: Text, separator: string, most: number, budget: Budget): Text[] {
+  const parts = self.split(separator, budget);
   const kept = Math.max(1, parts.length - most);
   const end = parts.slice(0, kept).reduce((sum, part) => sum + part.length + separator.length, 0) - separator.length;
   return [self.slice(0, end), ...parts.slice(kept)];
@@ -74,7 +75,7 @@ export function replace(self: Text, { list, named }: Arguments, budget: Budget):
   const most = asCount(list[2] ?? named.get('count'), UNLIMITED);
   const limit = most < 0 ? UNLIMITED : most;
   const parts =
-    old === '' ? [EMPTY, ...(itemsOf(self, budget) as Text[]), EMPTY].slice(0, limit) : self.split(old, limit);
+    old === '' ? [EMPTY, ...(itemsOf(self, budget) as Text[]), EMPTY].slice(0, limit) : self.split(old, budget, limit);
   budget.grow(self.length + parts.length * by.length);
   return join(parts, by);
 }
@@ -91,26 +92,28 @@ const STRING: ReadonlyMap<string, Method<Text>> = new Map<string, Method<Text>>(
   ['endswith', affix((text, part) => text.endsWith(part))],
   [
     'split',
-    (self, { list, named }) => {
+    (self, { list, named }, budget) => {
       const separator = list[0] ?? named.get('sep');
       const most = asCount(list[1] ?? named.get('maxsplit'), -1);
       const limit = most < 0 ? UNLIMITED : most;
-      return separator instanceof Text && separator.length > 0 ? self.split(separator.text, limit) : words(self, limit);
+      return separator instanceof Text && separator.length > 0
+        ? self.split(separator.text, budget, limit)
+        : words(self, limit, budget);
     },
   ],
   [
     'rsplit',
-    (self, { list, named }) => {
+    (self, { list, named }, budget) => {
       const most = asCount(list[1] ?? named.get('maxsplit'), -1);
       const separator = asText(list[0] ?? named.get('sep'), 'rsplit').text;
       if (separator === '') throw new TemplateError('rsplit needs a separator');
-      return most < 0 ? self.split(separator) : fromRight(self, separator, most);
+      return most < 0 ? self.split(separator, budget) : fromRight(self, separator, most, budget);
     },
   ],
   [
     'splitlines',
-    (self) => {
-      const lines = self.split('\n');
+    (self, _, budget) => {
+      const lines = self.split('\n', budget);
       return lines.at(-1)?.length === 0 ? lines.slice(0, -1) : lines;
     },
   ],
@@ -125,7 +128,7 @@ const STRING: ReadonlyMap<string, Method<Text>> = new Map<string, Method<Text>>(
       return at;
     },
   ],
-  ['count', (self, { list: [part] }) => self.text.split(asText(part, 'count').text || '\0').length - 1],
+  ['count', (self, { list: [part] }, budget) => self.split(asText(part, 'count').text || '\0', budget).length - 1],
   ['join', (self, { list: [parts] }, budget) => joined(itemsOf(parts, budget), self, budget)],
   ['format', (self, given, budget) => format(self, given, budget)],
   ['isdigit', every(/^\p{Nd}+$/u)],

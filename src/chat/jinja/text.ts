@@ -3,6 +3,8 @@
  * characters that came from it stay marked, so that they are never read as control tokens afterwards.
  */
 
+import type { Budget } from './budget.ts';
+
 /** `[start, end)` of characters (UTF-16 units) by turns: ascending, disjoint, not adjacent. */
 export type Spans = readonly number[];
 
@@ -67,13 +69,14 @@ export class Text {
     return changed.length === this.text.length ? new Text(changed, this.spans) : Text.content(changed);
   }
 
-  /** Cut at each of `separator`, which is not empty; at most `most` cuts. */
-  split(separator: string, most = Infinity): Text[] {
+  /** Cut at each of `separator`, which is not empty; at most `most` cuts, each of which is a step. */
+  split(separator: string, budget: Budget, most = Infinity): Text[] {
     const parts: Text[] = [];
     let done = 0;
     while (parts.length < most) {
       const at = this.text.indexOf(separator, done);
       if (at < 0) break;
+      budget.spend();
       parts.push(this.slice(done, at));
       done = at + separator.length;
     }

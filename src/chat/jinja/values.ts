@@ -93,7 +93,7 @@ const DEEPEST = 64;
 
 /** JSON's values as a template sees them; every string is a message's, keys included, but for the values of `plain` names at the top. */
 export function fromJson(value: unknown, depth = 0): Value {
-  if (depth > DEEPEST) throw new TemplateError(`values are more than ${DEEPEST} levels deep`);
+  checkDepth(depth);
   switch (typeof value) {
     case 'string':
       return Text.content(value);
@@ -121,25 +121,36 @@ export function truthy(value: Value): boolean {
   return typeof value === 'object' ? value !== null : Boolean(value);
 }
 
-export function equal(a: Value, b: Value, budget: Budget): boolean {
+export function equal(a: Value, b: Value, budget: Budget, depth = 0): boolean {
   budget.spend();
+  if (a === b) return true;
+  checkDepth(depth);
   if (a instanceof Text || b instanceof Text) return a instanceof Text && b instanceof Text && a.text === b.text;
-  if (isList(a) && isList(b)) return a.length === b.length && a.every((item, i) => equal(item, b[i], budget));
+  if (isList(a) && isList(b))
+    return a.length === b.length && a.every((item, i) => equal(item, b[i], budget, depth + 1));
   if (a instanceof Dict && b instanceof Dict)
-    return a.size === b.size && a.items().every(([key, value]) => b.has(key) && equal(value, b.get(key), budget));
+    return (
+      a.size === b.size && a.items().every(([key, value]) => b.has(key) && equal(value, b.get(key), budget, depth + 1))
+    );
   if (typeof a === 'boolean' && typeof b === 'number') return Number(a) === b;
   if (typeof a === 'number' && typeof b === 'boolean') return a === Number(b);
-  return a === b;
+  return false;
+}
+
+/** A list may hold itself. */
+function checkDepth(depth: number): void {
+  if (depth > DEEPEST) throw new TemplateError(`values are more than ${DEEPEST} levels deep`);
 }
 
 /** Negative where `a` comes before `b`. */
-export function compare(a: Value, b: Value, budget: Budget): number {
+export function compare(a: Value, b: Value, budget: Budget, depth = 0): number {
   budget.spend();
+  checkDepth(depth);
   if (a instanceof Text && b instanceof Text) return a.text < b.text ? -1 : a.text > b.text ? 1 : 0;
   if (isNumber(a) && isNumber(b)) return Number(a) - Number(b);
   if (isList(a) && isList(b)) {
     for (let i = 0; i < Math.min(a.length, b.length); i++) {
-      const order = compare(a[i], b[i], budget);
+      const order = compare(a[i], b[i], budget, depth + 1);
       if (order !== 0) return order;
     }
     return a.length - b.length;

@@ -100,6 +100,12 @@ describe('budget', () => {
       'a macro that calls itself twice',
       '{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}',
     ],
+    ['short parts', "{% set ns = namespace(x='a ' * 9000000) %}{{ ns.x.replace('a', 'b') }}"],
+    [
+      'lists that hold themselves',
+      '{% set x = [] %}{% set _ = x.append(x) %}{% set y = [] %}{% set _ = y.append(y) %}{{ x == y }}',
+    ],
+    ['the order of such lists', '{% set x = [] %}{% set _ = x.append(x) %}{{ x < x }}'],
     ['sorting', '{% for i in range(1000) %}{{ range(10000) | sort | first }}{% endfor %}'],
     ['padding', "{{ '%1000000000s' | format('a') }}"],
   ])('%s ends with a TemplateError, soon', (_name, template) => {
