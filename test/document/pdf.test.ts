@@ -244,6 +244,81 @@ describe('tables, justified lines and forms', () => {
     );
   });
 
+  test('spaces of a justified line may be of any width where lines of its column show that it is one; cells stay', async () => {
+    // Letters of F4 are half as wide as high.
+    const spread = (x: number, y: number, width: number, words: readonly string[]): PdfText[] => {
+      const gap = (width - 5 * words.join('').length) / (words.length - 1);
+      let at = x;
+      return words.map((text) => {
+        const piece = { x: at, y, text, font: 'F4' as const };
+        at += 5 * text.length + gap;
+        return piece;
+      });
+    };
+    const lines = [
+      'Shipping regulations notwithstanding',
+      'the harbourmaster',
+      'requires acknowledgement now',
+      'before disembarkation',
+    ];
+    const texts = lines.flatMap((line, i) => spread(60, 700 - 12 * i, 190, line.split(' ')));
+    const { text } = await open([...texts, { x: 60, y: 652, text: 'of all.', font: 'F4' }]);
+    expect(text).toBe(`${lines.join(' ')} of all.`);
+    // Cells of columns that are flush at both edges.
+    const rows = ['Anna two 30', 'Bertha ten 5', 'Carl sixteen 120'].map((row) => row.split(' '));
+    const cells = rows.flatMap(([name = '', crew = '', fee = ''], i) => [
+      { x: 60, y: 700 - 12 * i, text: name, font: 'F4' as const },
+      { x: 160 - 2.5 * crew.length, y: 700 - 12 * i, text: crew, font: 'F4' as const },
+      { x: 260 - 5 * fee.length, y: 700 - 12 * i, text: fee, font: 'F4' as const },
+    ]);
+    expect((await open(cells)).text).toBe('Anna | two | 30\nBertha | ten | 5\nCarl | sixteen | 120');
+  });
+
+  test('an address beside the facts of an invoice is read by itself, and its items have columns of their own', async () => {
+    const line = (y: number, cells: readonly (readonly [x: number, text: string])[]): PdfText[] =>
+      cells.map(([x, text]) => ({ x, y, text, font: 'F4' }));
+    const texts = [
+      ...line(730, [
+        [60, 'Bill to'],
+        [360, 'Invoice no.'],
+        [480, '2024-117'],
+      ]),
+      ...line(716, [
+        [60, 'Victor Weber'],
+        [360, 'Date'],
+        [470, '3 May 2024'],
+      ]),
+      ...line(702, [
+        [60, 'Harbour Road 7'],
+        [360, 'Due'],
+        [465, '2 June 2024'],
+      ]),
+      ...line(688, [[60, '2100 Lund']]),
+      ...line(640, [
+        [60, 'Item'],
+        [300, 'Quantity'],
+        [420, 'Price'],
+        [505, 'Total'],
+      ]),
+      ...line(622, [
+        [60, 'Rope'],
+        [335, '4'],
+        [420, '12.50'],
+        [505, '50.00'],
+      ]),
+      ...line(604, [
+        [60, 'Paint'],
+        [335, '1'],
+        [420, '79.00'],
+        [505, '79.00'],
+      ]),
+    ];
+    expect((await open(texts)).text.replace(/\n+/g, '\n')).toBe(
+      'Bill to Victor Weber Harbour Road 7 2100 Lund\nInvoice no. | 2024-117\nDate | 3 May 2024\nDue | 2 June 2024\n' +
+        'Item | Quantity | Price | Total\nRope | 4 | 12.50 | 50.00\nPaint | 1 | 79.00 | 79.00',
+    );
+  });
+
   test('the header and footer of two pages are read once, and lines that differ in numbers alone are not', async () => {
     const page = (number: number): { texts: PdfText[] } => ({
       texts: [

@@ -11,7 +11,8 @@ const DEEPEST = 4;
 export function columns(fragments: readonly Fragment[], rtl: boolean, depth: number): Fragment[][] {
   const prose = depth < DEEPEST ? findGutter(fragments) : undefined;
   const side = prose ?? (depth < DEEPEST ? findCorridor(fragments) : undefined);
-  const lists = side === undefined && depth < DEEPEST ? besideItems(fragments) : undefined;
+  const lists =
+    side === undefined && depth < DEEPEST ? (besideItems(fragments) ?? besideAddress(fragments)) : undefined;
   const gutter = side ?? lists?.at;
   const corridor = prose === undefined;
   if (gutter === undefined) return fragments.length === 0 ? [] : [[...fragments]];
@@ -174,6 +175,69 @@ function besideItems(fragments: readonly Fragment[]): Lists | undefined {
   // A title of the first list may be longer than its items.
   const beside = fragments.filter(({ u0, v }) => u0 >= edge && v >= top && v <= bottom);
   return { at: Math.min(...beside.map(({ u0 }) => u0)) - 1, top, bottom };
+}
+
+/** What facts of a letter or an invoice are called, and what a line of an address is like: a street with a number, or a town with its code. */
+const FACT =
+  /:$|\b(?:no|nr|number|nummer|date|datum|due|fällig|frist|terms|order|bestellung|customer|kunde|invoice|rechnung|account|konto|reference|referenz|ref|page|seite|vat|ust|tax|steuer|phone|telefon|email|e-mail|total|amount|betrag|balance)\b/iu;
+const STREET = /^\p{L}[\p{L}.'’ -]*\s\d{1,5}\s?\p{L}?,?$|^\d{1,5}\s\p{Lu}[\p{L}.'’ -]+,?$/u;
+const TOWN =
+  /^(?:\p{Lu}{1,2}-)?\d{4,6}\s+\p{Lu}[\p{L}.'’ -]*$|\p{L},?\s(?:\p{Lu}{2}\s)?\d{5}(?:-\d{4})?$|\b\p{Lu}{1,2}\d[\d\p{Lu}]?\s\d\p{Lu}{2}$/u;
+/** In font sizes: how far facts stand from the address beside them. In lines: how many of them there are. */
+const ADDRESS_GAP = 4;
+const LEAST_FACTS = 2;
+const LEAST_NAMED = 0.6;
+
+const textOf = ({ pieces }: Fragment): string =>
+  pieces
+    .map(({ text }) => text)
+    .join('')
+    .trim();
+
+/**
+ * An address with the facts of its letter beside it (number, date), or undefined: lines of three cells, of which the second ones begin at one place and name facts and
+ * the first ones are an address. As rows, they would say that the street was the date.
+ */
+function besideAddress(fragments: readonly Fragment[]): Lists | undefined {
+  if (fragments.length > MOST_FRAGMENTS) return undefined;
+  const lines = new Map<number, Fragment[]>();
+  for (const one of fragments) {
+    const known = lines.get(one.line);
+    if (known === undefined) lines.set(one.line, [one]);
+    else known.push(one);
+  }
+  const sorted = [...lines.values()]
+    .map((members) => members.sort((a, b) => a.u0 - b.u0))
+    .sort((a, b) => (a[0]?.v ?? 0) - (b[0]?.v ?? 0));
+  for (let first = 0; first < sorted.length; first++) {
+    const [left, label, value] = sorted[first] ?? [];
+    if (left === undefined || label === undefined || value === undefined) continue;
+    const near = (a: number, b: number): boolean => Math.abs(a - b) < 0.3 * left.size;
+    const rows = [];
+    let v = left.v;
+    for (const row of sorted.slice(first)) {
+      const [own, name, , ...more] = row;
+      if (own === undefined || own.v - v > LINE_DISTANCE * left.size) break;
+      if (row.length > 1) {
+        const fits =
+          name !== undefined &&
+          more.length === 0 &&
+          near(own.u0, left.u0) &&
+          near(name.u0, label.u0) &&
+          name.u0 - own.u1 > ADDRESS_GAP * left.size;
+        if (!fits) break;
+      } else if (!near(own.u0, left.u0) && own.u0 < label.u0 - left.size) break;
+      rows.push(row);
+      ({ v } = own);
+    }
+    const facts = rows.filter(({ length }) => length === 3);
+    const named = facts.filter(([, name]) => name !== undefined && FACT.test(textOf(name)));
+    const address = rows.flatMap(([own]) => (own === undefined ? [] : [textOf(own)]));
+    const isAddress = address.some((text) => STREET.test(text)) && address.some((text) => TOWN.test(text));
+    if (!isAddress || facts.length < LEAST_FACTS || named.length < LEAST_NAMED * facts.length) continue;
+    return { at: label.u0 - 1, top: left.v - 0.5 * left.size, bottom: v + 0.5 * left.size };
+  }
+  return undefined;
 }
 
 function isFilled(fragments: readonly Fragment[]): boolean {

@@ -7,6 +7,7 @@ import { raised } from '../raised.ts';
 import { columns } from './columns.ts';
 import { lettersOf } from './direction.ts';
 import { tableRows } from './rows.ts';
+import { spreadWords } from './spread.ts';
 
 /** A piece of text in the orientation of its line: `u` along it, `v` downwards. */
 export interface Piece {
@@ -170,6 +171,7 @@ function onLine(piece: Piece, v: number, text: string | undefined): Piece {
 export function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
   const shown = [...baselines(pieces)].map(withoutSpaces);
   const starts = columnStarts(shown);
+  const words = spreadWords(shown);
   const fragments: Fragment[] = [];
   for (const [line, members] of shown.entries()) {
     let open: Piece[] = [];
@@ -182,7 +184,7 @@ export function fragmentsOf(pieces: readonly Piece[]): Fragment[] {
       flush();
       const spaces = justified(part);
       for (const [i, piece] of part.entries()) {
-        if (i > 0 && piece.u0 - end > WIDE * piece.size && !spaces.has(i)) flush();
+        if (i > 0 && piece.u0 - end > WIDE * piece.size && !spaces.has(i) && !words.has(piece)) flush();
         open.push(piece);
         end = Math.max(i > 0 ? end : -Infinity, piece.u1);
       }

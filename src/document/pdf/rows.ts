@@ -34,13 +34,18 @@ function withEmptyCells(lines: readonly Line[]): Line[] {
   const found: Line[] = [];
   for (let first = 0; first < lines.length;) {
     let end = first;
-    while (lines[end]?.row) end++;
+    while (lines[end]?.row && (end === first || isNear(lines[end - 1], lines[end]))) end++;
     const table = lines.slice(first, Math.max(end, first + 1));
     const columns = columnsOf(table);
     for (const line of table) found.push(columns === undefined ? line : withGaps(line, columns));
     first += table.length;
   }
   return found;
+}
+
+/** Whether two rows are of one table: further down another one has columns of its own. */
+function isNear(above: Line | undefined, below: Line | undefined): boolean {
+  return above !== undefined && below !== undefined && distance(above, below) <= ROW_DISTANCE * below.size;
 }
 
 interface Extent {
