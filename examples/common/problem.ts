@@ -32,13 +32,24 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof ModelGone) return { title: common('errorModelGone'), detail: error.message };
   if (error instanceof OctavoError) {
     const key = TITLES[`${error.name}/${error.code}`];
-    return { title: key === undefined ? common('errorOther') : common(key), detail: error.message };
+    return { title: key === undefined ? common('errorOther') : common(key), detail: asSentence(error.message) };
   }
   return { title: common('errorOther'), detail: error instanceof Error ? error.message : String(error) };
 }
 
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
+}
+
+/** What is said of a document that could not be read, by the code that is kept of its error. */
+export function problemOfDocument(code: string | undefined): string {
+  return common(TITLES[`FileError/${code}`] ?? TITLES[`InputError/${code}`] ?? 'errorOther');
+}
+
+/** A message of the SDK as a sentence of its own; names of files in front stay as they are. */
+export function asSentence(text: string): string {
+  const begun = /^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return /[.!?…)]$/.test(begun) ? begun : `${begun}.`;
 }
 
 /** `actions`: buttons that help. */
@@ -48,11 +59,15 @@ export function problemView(error: unknown, actions: TemplateResult | typeof not
     ${icon('warning')}
     <div>
       <p class="problem-title">${title}</p>
-      <details>
-        <summary>${common('details')}</summary>
-        <p>${detail}</p>
-      </details>
-      ${actions === nothing ? nothing : html`<div class="row">${actions}</div>`}
+      ${detailsView(detail)} ${actions === nothing ? nothing : html`<div class="row">${actions}</div>`}
     </div>
   </div>`;
+}
+
+/** What programmers are told, folded. */
+export function detailsView(detail: string): TemplateResult {
+  return html`<details>
+    <summary>${common('details')}</summary>
+    <p>${detail}</p>
+  </details>`;
 }

@@ -1,13 +1,16 @@
 /** Conversations as Markdown, with quotes as footnotes. What documents and models say is text: nothing of it may be read as markup. */
 import { date } from '../common/format.ts';
 import { readText, t } from './messages.ts';
-import type { Exchange } from './state/exchanges.ts';
-import { isAbsent, numbersOf, placeOf } from './view/answer.ts';
+import type { Evidence, Exchange, Nearest } from './state/exchanges.ts';
+import { isAbsent, numbersOf, pageOf, placeOf } from './view/answer.ts';
 
 /** Marks that Markdown would read, HTML included. */
 const escaped = (text: string): string => text.replace(/[\\`*_{}[\]<>#|~]/g, '\\$&');
 const flat = (text: string): string => escaped(text.replace(/\s+/g, ' '));
 const oneLine = (text: string): string => flat(text).trim();
+
+const placeName = (one: Evidence | Nearest): string =>
+  [oneLine(one.name), pageOf(one)].filter((part) => part !== '').join(', ');
 
 export function asMarkdown(exchanges: readonly Exchange[], title?: string): string {
   const notes: string[] = [];
@@ -16,16 +19,14 @@ export function asMarkdown(exchanges: readonly Exchange[], title?: string): stri
     if (answer === undefined) return `${head}\n\n*${t('interrupted')}*`;
     const foot = `*${t('readWhat', { what: readText(answer.read) })} · ${oneLine(answer.model)}*`;
     if (isAbsent(answer)) {
-      const near = answer.nearest.map(
-        ({ name, page, text }) => `> ${oneLine(text)}\n> — ${oneLine(name)}, ${t('pageShort', { page })}`,
-      );
+      const near = answer.nearest.map((near) => `> ${oneLine(near.text)}\n> — ${placeName(near)}`);
       return [head, t(scope === '' ? 'absentAllTitle' : 'absentTitle'), ...near, foot].join('\n\n');
     }
     const first = notes.length;
     const numbers = numbersOf(answer.evidence);
     for (const { evidence } of numbers.values()) {
-      const { name, page, before, quote, after, kind } = evidence;
-      const place = `${oneLine(name)}, ${t('pageShort', { page })}`;
+      const { before, quote, after, kind } = evidence;
+      const place = placeName(evidence);
       // Spaces around the quote stay: it may end before a comma.
       const words = `${flat(before)}**${oneLine(quote)}**${flat(after)}`.trim();
       notes.push(`[^${notes.length + 1}]: ${words} — ${place} (${t(kind)})`);

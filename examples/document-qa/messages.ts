@@ -35,7 +35,7 @@ const EN = {
   statePassword: 'Needs its password',
   pages: '{count} page|{count} pages',
   words: 'About {count} words|About {count} words',
-  nanoHint: '{model} is for trying things out. For documents of your own, choose a model that was made for it.',
+  nanoHint: '{model} is for trying things out. For documents of your own, choose a larger model.',
   pauseReading: 'Pause reading',
   resumeReading: 'Go on reading',
   removeTitle: 'Remove “{name}”?',
@@ -75,7 +75,7 @@ const EN = {
   startTitle: 'Ask about “{name}”',
   startAll: 'Ask all documents',
   startBody: '{pages} read. Answers come from this document only.',
-  startAllBody: 'Answers come from these {count} documents, and name theirs.',
+  startAllBody: 'Answers come from these {count} documents, and each names the one it is from.',
   suggestion: 'What does it say about “{title}”?',
   question: 'Question',
   placeholder: 'Ask about {name}',
@@ -100,6 +100,7 @@ const EN = {
   readWhat: 'Read {what}',
   readPassages: '{n} of {total} passages',
   readAll: 'all {n} pages',
+  readDocuments: 'all {n} documents',
   readText: 'the whole text',
   readParts: 'all {n} parts',
   elsewhere: 'Being answered in another tab',
@@ -119,8 +120,8 @@ const EN = {
   unverified: 'Not found in what was read: {numbers}',
   unsupported: 'No passage was found that supports this.',
   quotes: 'Quotes',
-  citation: 'Citation {n}, page {page}: {quote}',
-  citationIn: 'Citation {n}, {name}, page {page}: {quote}',
+  citation: 'Citation {n}{place}: {quote}',
+  onPage: 'page {page}',
   exact: 'Stands there word for word',
   supported: 'Supported by this sentence',
   weak: 'What the model looked at; not verified',
@@ -262,7 +263,7 @@ const DE: Readonly<Record<Key, string>> = {
   statePassword: 'Braucht sein Passwort',
   pages: '{count} Seite|{count} Seiten',
   words: 'Etwa {count} Wörter|Etwa {count} Wörter',
-  nanoHint: '{model} ist zum Ausprobieren. Wählen Sie für eigene Dokumente ein Modell, das dafür gemacht ist.',
+  nanoHint: '{model} ist zum Ausprobieren. Wählen Sie für eigene Dokumente ein größeres Modell.',
   pauseReading: 'Lesen anhalten',
   resumeReading: 'Weiterlesen',
   removeTitle: '„{name}“ entfernen?',
@@ -302,7 +303,7 @@ const DE: Readonly<Record<Key, string>> = {
   startTitle: 'Fragen zu „{name}“',
   startAll: 'Fragen an alle Dokumente',
   startBody: '{pages} gelesen. Antworten kommen nur aus diesem Dokument.',
-  startAllBody: 'Antworten kommen aus diesen {count} Dokumenten und nennen ihres.',
+  startAllBody: 'Antworten kommen aus diesen {count} Dokumenten, und jede nennt das, aus dem sie stammt.',
   suggestion: 'Was steht da über „{title}“?',
   question: 'Frage',
   placeholder: 'Fragen zu {name}',
@@ -327,6 +328,7 @@ const DE: Readonly<Record<Key, string>> = {
   readWhat: 'Gelesen: {what}',
   readPassages: '{n} von {total} Abschnitten',
   readAll: 'alle {n} Seiten',
+  readDocuments: 'alle {n} Dokumente',
   readText: 'der ganze Text',
   readParts: 'alle {n} Teile',
   elsewhere: 'Wird in einem anderen Tab beantwortet',
@@ -346,8 +348,8 @@ const DE: Readonly<Record<Key, string>> = {
   unverified: 'Nicht in dem, was gelesen wurde: {numbers}',
   unsupported: 'Keine Stelle wurde gefunden, die das stützt.',
   quotes: 'Zitate',
-  citation: 'Zitat {n}, Seite {page}: {quote}',
-  citationIn: 'Zitat {n}, {name}, Seite {page}: {quote}',
+  citation: 'Zitat {n}{place}: {quote}',
+  onPage: 'Seite {page}',
   exact: 'Steht dort wörtlich',
   supported: 'Von diesem Satz gestützt',
   weak: 'Worauf das Modell sah; nicht geprüft',
@@ -456,11 +458,13 @@ const DE: Readonly<Record<Key, string>> = {
 
 export const t = texts<Key>({ en: EN, de: DE });
 
+const READ: Readonly<Record<string, Key>> = { pages: 'readAll', documents: 'readDocuments', parts: 'readParts' };
+
 /** The SDK's report of what was read (`5 of 214 passages`) in the user's language; as it is where its form is not known. */
 export function readText(description: string): string {
   const passages = /^(\d+) of (\d+) passages$/.exec(description);
   if (passages !== null) return t('readPassages', { n: Number(passages[1]), total: Number(passages[2]) });
-  const all = /^(?:all|everything, in) (\d+) (pages|parts)$/.exec(description);
-  if (all !== null) return t(all[2] === 'pages' ? 'readAll' : 'readParts', { n: Number(all[1]) });
+  const all = /^(?:all|everything, in) (\d+) (pages|documents|parts)$/.exec(description);
+  if (all !== null) return t(READ[all[2] ?? ''] ?? 'readParts', { n: Number(all[1]) });
   return description === 'the whole text' ? t('readText') : description;
 }

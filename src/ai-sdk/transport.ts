@@ -1,6 +1,7 @@
 /** A transport for `useChat`: the answers are made in the page, where another transport would ask a server. */
 import type { ChatTransport, streamText, UIMessage, UIMessageChunk } from 'ai';
 import type { OctavoLanguageModel } from './language.ts';
+import type { OctavoLanguageModelV3 } from './v3.ts';
 
 /** Settings of `streamText` without those that the transport sets itself. */
 export type TransportSettings = Omit<Parameters<typeof streamText>[0], 'model' | 'messages' | 'prompt' | 'abortSignal'>;
@@ -20,11 +21,11 @@ export interface ModelDownloadProgress {
  * downloaded it writes transient parts `data-modelDownloadProgress`.
  */
 export class OctavoChatTransport<Message extends UIMessage = UIMessage> implements ChatTransport<Message> {
-  readonly #model: OctavoLanguageModel;
+  readonly #model: OctavoLanguageModel | OctavoLanguageModelV3;
   readonly #settings: TransportSettings;
 
   /** `settings` go to `streamText`: `system`, `tools`, `temperature` and so on. */
-  constructor(model: OctavoLanguageModel, settings: TransportSettings = {}) {
+  constructor(model: OctavoLanguageModel | OctavoLanguageModelV3, settings: TransportSettings = {}) {
     this.#model = model;
     this.#settings = settings;
   }

@@ -15,15 +15,22 @@ import type { ModelInput } from '../public.ts';
 import type { ChatModel } from './conversation.ts';
 import { embeddingModel, rerankingModel, type EmbeddingModel, type RerankingModel } from './embedding.ts';
 import { imageModel, type ImageModel } from './image.ts';
-import { languageModel } from './language.ts';
+import { languageModel, type OctavoLanguageModel } from './language.ts';
 import type { OctavoProviderSettings, ProviderLoading } from './settings.ts';
 
 export type { ChatModel, SessionDefaults } from './conversation.ts';
 export type { OctavoProviderSettings, ProviderLoading } from './settings.ts';
+export { OctavoChatTransport, type ModelDownloadProgress, type TransportSettings } from './transport.ts';
+
+/** The AI SDK's language model, and what `@browser-ai/core` has beside it. */
+export interface OctavoLanguageModelV3 extends LanguageModelV3, Pick<OctavoLanguageModel, 'availability'> {
+  /** Loads the model, so that the first call need not; `onProgress` hears shares from 0 to 1. */
+  createSessionWithProgress(onProgress?: (progress: number) => void): Promise<OctavoLanguageModelV3>;
+}
 
 /** The provider: a language model when it is called, other kinds by its members. */
 export interface OctavoProviderV3 {
-  (model: ChatModel | ModelInput, settings?: OctavoProviderSettings): LanguageModelV3;
+  (model: ChatModel | ModelInput, settings?: OctavoProviderSettings): OctavoLanguageModelV3;
   /** A model for `embed` and `embedMany`. */
   embedding(model: EmbeddingModel | ModelInput, settings?: ProviderLoading): EmbeddingModelV3;
   /** A model for `rerank`. */
@@ -34,11 +41,15 @@ export interface OctavoProviderV3 {
 
 /** Gives models of Octavo to the AI SDK, version 6. */
 export const octavo: OctavoProviderV3 = /* @__PURE__ */ Object.assign(
-  (model: ChatModel | ModelInput, settings: OctavoProviderSettings = {}): LanguageModelV3 => {
+  (model: ChatModel | ModelInput, settings: OctavoProviderSettings = {}): OctavoLanguageModelV3 => {
     const newer = languageModel(model, settings);
-    return {
+    const made: OctavoLanguageModelV3 = {
       ...newer,
       specificationVersion: 'v3',
+      createSessionWithProgress: async (onProgress) => {
+        await newer.createSessionWithProgress(onProgress);
+        return made;
+      },
       // The parts that models here answer with are the same in both versions.
       doGenerate: async ({ prompt, ...call }) =>
         (await newer.doGenerate({ ...call, prompt: prompt.map(newerMessage) })) as Awaited<
@@ -49,6 +60,7 @@ export const octavo: OctavoProviderV3 = /* @__PURE__ */ Object.assign(
           ReturnType<LanguageModelV3['doStream']>
         >,
     };
+    return made;
   },
   {
     embedding: (model: EmbeddingModel | ModelInput, settings: ProviderLoading = {}) =>

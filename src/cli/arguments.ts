@@ -44,6 +44,8 @@ export const PAINT_OPTIONS = {
   json: 'b',
 } as const satisfies OptionKinds;
 const PRESETS: readonly ContextPreset[] = ['auto', 'exact', 'balanced', 'small'];
+/** What a model may be, for those who gave none. */
+const MODEL_REMEDY = ': a path, a URL, hf:owner/repo/file.gguf, nano or nano-text; `octavo models` lists some';
 /** Options that also have a letter. */
 const LETTERS: Readonly<Record<string, string>> = { out: 'o' };
 
@@ -88,7 +90,12 @@ export class Arguments {
 
   required(name: string): string {
     const value = this.text(name);
-    if (value === undefined) throw new UsageError(`--${name} is missing`);
+    if (value === undefined) {
+      const letter = LETTERS[name];
+      throw new UsageError(
+        `${letter === undefined ? '' : `-${letter} or `}--${name} is missing${name === 'model' ? MODEL_REMEDY : ''}`,
+      );
+    }
     return value;
   }
 

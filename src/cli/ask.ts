@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { ask as askDocuments, type AskMode, type DocumentAnswer } from '../document/answer/ask.ts';
 import type { Citation } from '../document/answer/cite.ts';
 import { Searcher } from '../document/index/searcher.ts';
@@ -18,6 +18,8 @@ const NOT_DOCUMENTS = /(?:^|[\\/])(?:\.[^\\/]*|node_modules)[\\/]/;
 const MODES = ['auto', 'passages', 'whole', 'windows'] as const;
 /** From this probability on, it is said that the documents may not say it. */
 const DOUBTFUL = 0.5;
+/** From this one on, that they probably do not. */
+const LIKELY = 0.8;
 /** Characters of a sentence that are shown. */
 const QUOTE = 160;
 
@@ -49,7 +51,7 @@ ${modelHelp('nano-text')}  --mode MODE          passages (those that the questio
       throw new UsageError('FILE or the question is missing');
     const mode = args.choice<AskMode | 'auto'>('mode', MODES);
     const maxTokens = args.number('max-tokens');
-    const files = (await Promise.all(paths.map(filesOf))).flat();
+    const files = named((await Promise.all(paths.map(filesOf))).flat());
     // Before the model: what is wrong with a file, such as a password, is said at once.
     const reading = new ProgressLine(context.errors);
     const documents = await read(files, args.text('password'), context, reading).finally(() => reading.clear());
@@ -81,23 +83,36 @@ ${modelHelp('nano-text')}  --mode MODE          passages (those that the questio
         },
       );
       progress.clear();
-      const names = new Map(documents.map(({ hash, name }) => [hash, name]));
-      const named = answer.citations.map((one) => ({ ...one, file: names.get(one.document) ?? '' }));
-      await write(context.output, json ? `${JSON.stringify(asJson(answer, named))}\n` : report(answer, named));
+      const names = new Map(documents.map(({ hash, shown }) => [hash, shown]));
+      const cited = answer.citations.map((one) => ({ ...one, file: names.get(one.document) ?? '' }));
+      await write(context.output, json ? `${JSON.stringify(asJson(answer, cited))}\n` : report(answer, cited));
     });
   },
 };
+
+/** A file with the name that people are told. */
+interface Source {
+  readonly path: string;
+  readonly shown: string;
+}
 
 interface Named extends Citation {
   readonly file: string;
 }
 
-/** A file, or those of a folder that have the ending of a document. */
-async function filesOf(path: string): Promise<string[]> {
+/** Of files with the same name, the paths are told. */
+function named(files: readonly Source[]): Source[] {
+  const count = new Map<string, number>();
+  for (const { shown } of files) count.set(shown, (count.get(shown) ?? 0) + 1);
+  return files.map((one) => (count.get(one.shown) === 1 ? one : { ...one, shown: one.path }));
+}
+
+/** A file, or those of a folder that have the ending of a document, which are named by their places in it. */
+async function filesOf(path: string): Promise<Source[]> {
   const found = await stat(path).catch((cause: unknown) => {
     throw new FileError('missing', { file: path, field: 'document' }, 'it cannot be read; check the path', { cause });
   });
-  if (!found.isDirectory()) return [path];
+  if (!found.isDirectory()) return [{ path, shown: basename(path) }];
   const entries = await readdir(path, { withFileTypes: true, recursive: true });
   const files = entries
     .filter((entry) => entry.isFile() && /\.(?:pdf|txt|md|markdown|html?|docx|csv|tsv)$/i.test(entry.name))
@@ -116,30 +131,30 @@ async function filesOf(path: string): Promise<string[]> {
       { file: path, field: 'folder' },
       `it has ${files.length} documents and ${MOST_FILES} are read; name a folder within it`,
     );
-  return files;
+  return files.map((file) => ({ path: file, shown: relative(path, file) }));
 }
 
 /** All files as text. One that cannot be read is an error, unless others can. */
 async function read(
-  files: readonly string[],
+  files: readonly Source[],
   password: string | undefined,
   { errors }: CliContext,
   progress: ProgressLine,
-): Promise<ReadDocument[]> {
-  const documents: ReadDocument[] = [];
-  for (const [i, file] of files.entries()) {
+): Promise<(ReadDocument & Pick<Source, 'shown'>)[]> {
+  const documents: (ReadDocument & Pick<Source, 'shown'>)[] = [];
+  for (const [i, { path, shown }] of files.entries()) {
     const place = files.length === 1 ? '' : `file ${i + 1} of ${files.length}, `;
     try {
       const document = await readDocument(
-        file,
+        path,
         {
           ...(password !== undefined && { password }),
           onProgress: ({ done, total }) => progress.bar('opening', done, total, `${place}page ${done} of ${total}`),
         },
         nodeEnvironment,
       );
-      if (documents.every(({ hash }) => hash !== document.hash)) documents.push(document);
-      for (const note of document.content.notes) await warn(errors, progress, `${document.name}: ${note}`);
+      if (documents.every(({ hash }) => hash !== document.hash)) documents.push({ ...document, shown });
+      for (const note of document.content.notes) await warn(errors, progress, `${shown}: ${note}`);
     } catch (error) {
       if (files.length === 1 || !(error instanceof FileError)) throw error;
       await warn(errors, progress, `left out: ${error.message}`);
@@ -161,12 +176,17 @@ function report({ read, absent, unverified }: DocumentAnswer, citations: readonl
     return line.length > QUOTE ? `${line.slice(0, QUOTE)}…` : line;
   };
   const sources = citations.map(
-    ({ file, page, kind, sentence }, i) =>
-      `  [${i + 1}] ${file}, page ${page}: “${quote(sentence)}”${kind === 'weak' ? ' (not verified)' : ''}`,
+    ({ file, page, kind, sentence, rectangles }, i) =>
+      // Text has no pages to name.
+      `  [${i + 1}] ${file}${rectangles.length === 0 ? '' : `, page ${page}`}: “${quote(sentence)}”${kind === 'weak' ? ' (not verified)' : ''}`,
   );
   const numbers = unverified.length === 0 ? [] : [`  not found in the text: ${unverified.join(', ')}`];
   const doubt =
-    absent.probability < DOUBTFUL ? [] : [`  The text may not say it (${Math.round(100 * absent.probability)} %).`];
+    absent.probability < DOUBTFUL
+      ? []
+      : [
+          `  The text ${absent.probability < LIKELY ? 'may not say' : 'probably does not say'} it (${Math.round(100 * absent.probability)} %).`,
+        ];
   return visible(`\n${[...sources, ...numbers, ...doubt, `  read: ${read.description}`].join('\n')}\n`);
 }
 
@@ -194,6 +214,7 @@ function asJson(
     absent: Math.round(1000 * absent.probability) / 1000,
     unverified,
     tokens: { prompt: read.tokens, cached: read.cached },
-    time,
+    // Milliseconds, to a tenth.
+    time: Object.fromEntries(Object.entries(time).map(([phase, took]) => [phase, Math.round(10 * took) / 10])),
   };
 }

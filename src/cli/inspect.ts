@@ -124,7 +124,8 @@ function table(facts: Facts): string {
     '',
     'Configuration',
   ];
-  for (const [key, value] of Object.entries(facts.config)) out.push(`  ${key.padEnd(18)}${line(value)}`);
+  for (const [key, value] of Object.entries(facts.config))
+    if (value !== undefined) out.push(`  ${key.padEnd(18)}${line(value)}`);
   out.push('', 'Formats');
   for (const [format, sum] of Object.entries(facts.formats)) {
     const { block, bytes } = STORED_FORMATS[format as StoredFormat];

@@ -8,7 +8,8 @@ import type { Platform } from '../platform/platform.ts';
 export interface CliContext {
   readonly input: Readable & { readonly isTTY?: boolean };
   readonly output: Writable & { readonly isTTY?: boolean };
-  readonly errors: Writable & { readonly isTTY?: boolean };
+  /** `columns`: of a terminal. */
+  readonly errors: Writable & { readonly isTTY?: boolean; readonly columns?: number };
   readonly face: OctavoFace;
   readonly place: FacePlatform<ModelStore>;
   readonly platform: Platform;
@@ -115,9 +116,13 @@ export class ProgressLine {
     if (this.#errors.isTTY !== true) return;
     const share = total > 0 ? Math.min(1, done / total) : 0;
     const filled = Math.round(share * WIDTH);
-    this.#errors.write(
-      `\r\x1b[2K${label.padEnd(9)}[${'='.repeat(filled)}${' '.repeat(WIDTH - filled)}] ${(share * 100).toFixed(0).padStart(3)} %  ${detail}`,
-    );
+    const begin = label.padEnd(9);
+    const end = ` ${(share * 100).toFixed(0).padStart(3)} %  ${detail}`;
+    const drawn = `[${'='.repeat(filled)}${' '.repeat(WIDTH - filled)}]`;
+    // A line that wraps cannot be taken back.
+    const room = (this.#errors.columns ?? Infinity) - 1;
+    const fits = begin.length + drawn.length + end.length <= room;
+    this.#errors.write(`\r\x1b[2K${fits ? begin + drawn + end : (begin.trimEnd() + end).slice(0, Math.max(0, room))}`);
     this.#shown = true;
   };
 

@@ -96,7 +96,7 @@ export class OctavoModel {
     this.lost = this.#watch();
   }
 
-  /** File name or URL. */
+  /** File name or URL; `nano` and `nano-text` of the bundled models. */
   get name(): string {
     return this.#info.name;
   }

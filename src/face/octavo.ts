@@ -198,7 +198,9 @@ async function loadHere(
       },
     );
     download?.done();
-    return made(caller, info);
+    // Where the package lies is no name.
+    const bundled = bundledModel(input);
+    return made(caller, bundled === undefined ? info : { ...info, name: bundled.name });
   } catch (error) {
     caller.close();
     throw error;

@@ -59,7 +59,7 @@ export async function withRetries<T>(
         const name = displayName(url);
         throw new StorageError(
           'network',
-          `${name}: ${fault.problem}; gave up after ${tries} tries at byte ${reached}. Where there is a store, the bytes received are kept: load again to continue`,
+          `${name}: ${fault.problem}; gave up after ${tries} tries${reached > 0 ? ` at byte ${reached}. Where there is a store, the bytes received are kept: load again to continue` : ': check the network and the address'}`,
           { url: name, tries, loaded: reached },
           { cause: fault.cause },
         );

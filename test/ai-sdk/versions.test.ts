@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as ai7 from 'ai';
 import * as ai6 from 'ai6';
 import { octavo, OctavoChatTransport } from '../../src/ai-sdk/index.ts';
-import { octavo as octavoV3 } from '../../src/ai-sdk/v3.ts';
+import { octavo as octavoV3, OctavoChatTransport as TransportV3 } from '../../src/ai-sdk/v3.ts';
 import type { OctavoModel } from '../../src/public.ts';
 import { testFace } from '../support/engine.ts';
 import { scriptedModel } from '../support/scripted-model.ts';
@@ -170,6 +170,25 @@ describe.each(VERSIONS)('$name', ({ ai, provider }) => {
     await expect(ai.generateImage({ ...options, maxRetries: 0, size: '64x32' })).rejects.toThrow('squares');
     await painter.destroy();
   });
+});
+
+test('the transport answers with a model for ai 6, too, which tells its progress as the other does', async () => {
+  const model = octavoV3(tiny);
+  expect(await model.availability()).toBe('available');
+  const shares: number[] = [];
+  expect(await model.createSessionWithProgress((share) => shares.push(share))).toBe(model);
+  expect(shares).toEqual([1]);
+  const stream = await new TransportV3(model, { temperature: 0, maxOutputTokens: 4 }).sendMessages({
+    trigger: 'submit-message',
+    chatId: '1',
+    messageId: undefined,
+    messages: [{ id: 'a', role: 'user', parts: [{ type: 'text', text: 'Hello' }] }],
+    abortSignal: undefined,
+  });
+  let text = '';
+  for await (const chunk of stream as unknown as AsyncIterable<ai7.UIMessageChunk>)
+    if (chunk.type === 'text-delta') text += chunk.delta;
+  expect(text).toHaveLength(4);
 });
 
 test("a model that is not loaded yet tells its progress, and useChat's transport shows it", async () => {

@@ -1,12 +1,14 @@
 /** The command line, in this process, with what it reads and writes captured. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { run } from '../../src/cli/run.ts';
+import { ProgressLine } from '../../src/cli/terminal.ts';
 import { createFace } from '../../src/face/octavo.ts';
 import { testPlace, testPlatform } from '../support/engine.ts';
+import { scriptedModel } from '../support/scripted-model.ts';
 import { tinyModel, TINY_VOCABULARY } from '../support/tiny-model.ts';
 
 let folder: string;
@@ -203,6 +205,25 @@ describe('chat and ask', () => {
     expect(output.trimEnd().split('\n')).toHaveLength(1);
   });
 
+  test('files of a folder are cited by their places in it, and text without pages', async () => {
+    const places = join(folder, 'places');
+    for (const [at, text] of [
+      ['north', 'The north gate has a bell.'],
+      ['south', 'The south gate has a lamp.'],
+    ] as const) {
+      mkdirSync(join(places, at), { recursive: true });
+      writeFileSync(join(places, at, 'notes.txt'), text);
+    }
+    const teller = join(folder, 'teller.gguf');
+    const template = '{% for m in messages %}{{ m.content }}{% endfor %}Q';
+    writeFileSync(teller, scriptedModel({ Q: ['a bell'] }, { template }));
+    const { output } = await octavo(['ask', places, 'What has the north gate?', '--model', teller, ...WASM]);
+    expect(output).toContain(`${join('north', 'notes.txt')}: “The north gate has a bell.”`);
+    expect(output).toContain('read: all 2 documents');
+    expect(output).not.toContain('page');
+    rmSync(places, { recursive: true });
+  });
+
   test('a question about a document', async () => {
     const document = join(folder, 'facts.txt');
     writeFileSync(document, 'The gate is red.\n');
@@ -283,6 +304,7 @@ describe('inspect and doctor', () => {
     const { code, output } = await octavo(['inspect', model]);
     expect(code).toBe(0);
     expect(output).toContain('general.architecture: llama');
+    expect(output).not.toMatch(/^ +\w+ *$/m);
     expect(output).toMatch(/token_embd\.weight +F32/);
     const json = JSON.parse((await octavo(['inspect', model, '--json'])).output) as {
       tensors: unknown[];
@@ -313,13 +335,22 @@ describe('inspect and doctor', () => {
   });
 });
 
+test('progress stays on one line of a narrow terminal', () => {
+  const terminal = Object.assign(new Captured(), { isTTY: true, columns: 30 });
+  new ProgressLine(terminal).bar('reading', 45, 90, '45 of 90 tokens of the document');
+  const [, line = ''] = terminal.text.split('\x1b[2K');
+  expect(line).toMatch(/^reading +50 % +45 of/);
+  expect(line.length).toBeLessThan(30);
+});
+
 describe('how it fails', () => {
   test.each([
     [[], 0, ''],
     [['--help'], 0, ''],
     [['generate', '--help'], 0, ''],
     [['dance'], 2, "'dance' is not a command"],
-    [['generate'], 2, '--model is missing'],
+    [['generate'], 2, '--model is missing: a path, a URL, hf:owner/repo/file.gguf, nano or nano-text'],
+    [['paint', 'a cat'], 2, '-o or --out is missing'],
     [['generate', '--model', 'x', '--prompt', 'x', '--top-k', 'many'], 2, "'many' is not a number"],
     [['generate', '--model', 'x', '--prompt', 'x', '--device', 'tpu'], 2, 'auto, wasm, webgpu'],
     [

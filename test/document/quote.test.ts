@@ -40,6 +40,16 @@ describe('what belongs to a quote', () => {
     expect(citations.map(({ answer }) => text.slice(...answer))).toEqual(['565 °C', 'over 14,000']);
   });
 
+  test.each([
+    ['565 and 565', '565 °C'],
+    ['14,000 and 14,000.', 'over 14,000'],
+  ])('of what was said twice, once: %s', (said, whole) => {
+    const question = 'How hot is the steam, and how many barges does it carry?';
+    const { text, citations } = quoted(said, cite(said, question, shown, undefined), 'en');
+    expect(text).toBe(whole);
+    expect(citations).toMatchObject([{ kind: 'exact', quote: whole, answer: [0, whole.length] }]);
+  });
+
   test('a whole answer is shown as the model wrote it', async () => {
     const said = 'Bingen AND Bonn.';
     const { text } = quoted(said, cite(said, 'Where?', shown, undefined), 'en');

@@ -9,6 +9,8 @@ import type { Answer, Evidence, Exchange, Nearest } from '../state/exchanges.ts'
 
 /** From here on an answer is shown as one that the document does not give. */
 const ABSENT = 0.5;
+/** What stays beside a chip: a whole word would be too wide in scripts without spaces, or of an address. */
+const LAST_LETTERS = /\S{1,12}$/u;
 /** Words of a quote that a name for screen readers has. */
 const LONGEST_NAME = 140;
 
@@ -44,7 +46,7 @@ export function numbersOf(
 export const placeOf = ({ document, start, end }: Evidence): string => `${document} ${start} ${end}`;
 
 /** Text has no pages to name. */
-function pageOf({ page, rectangles }: Pick<Evidence, 'page' | 'rectangles'>): string {
+export function pageOf({ page, rectangles }: Pick<Evidence, 'page' | 'rectangles'>): string {
   return rectangles.length === 0 ? '' : t('pageShort', { page });
 }
 
@@ -200,7 +202,7 @@ function withChips(
     const chips = evidence
       .filter(({ answer }) => answer[1] === end)
       .map((one) => chip(one, numbers.get(placeOf(one))?.n ?? 0, actions, scope));
-    const at = sentence.search(/\S+$/);
+    const at = sentence.search(LAST_LETTERS);
     parts.push(sentence.slice(0, at), html`<span class="cited">${sentence.slice(at)}${chips}</span>`);
     from = from + sentence.length;
   }
@@ -209,9 +211,10 @@ function withChips(
 }
 
 function chip(evidence: Evidence, n: number, actions: AnswerActions, scope: string): TemplateResult {
-  const { page, name, kind, quote } = evidence;
+  const { page, name, kind, quote, rectangles } = evidence;
   const short = quote.length > LONGEST_NAME ? `${quote.slice(0, LONGEST_NAME)}…` : quote;
-  const label = t(scope === '' ? 'citationIn' : 'citation', { n, page, name, quote: short });
+  const place = [...(scope === '' ? [name] : []), ...(rectangles.length === 0 ? [] : [t('onPage', { page })])];
+  const label = t('citation', { n, place: place.map((one) => `, ${one}`).join(''), quote: short });
   return html`<button
     class="chip ${kind}"
     aria-label="${label} ${t(kind)}"

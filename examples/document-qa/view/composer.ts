@@ -34,7 +34,9 @@ class Composer extends WorkspacePart {
     const { scope, asker, shelf } = this.workspace;
     const going = asker.going.value.filter(({ exchange }) => exchange.scope === scope.value);
     const [running] = going;
-    const title = shelf.entry(scope.value)?.title ?? scope.value;
+    const entry = shelf.entry(scope.value);
+    const unread = scope.value !== '' && entry?.state === 'failed';
+    const title = entry?.title ?? scope.value;
     return html`<form
       class="composer"
       @submit=${(event: SubmitEvent) => {
@@ -46,7 +48,14 @@ class Composer extends WorkspacePart {
         rows="1"
         aria-invalid=${String(this.#surplus > 0)}
         aria-label=${t('question')}
-        placeholder=${scope.value === '' ? t('placeholderAll') : t('placeholder', { name: title })}
+        placeholder=${
+          scope.value === ''
+            ? t('placeholderAll')
+            : unread
+              ? t(entry.code === 'password' ? 'statePassword' : 'nothingToAsk')
+              : t('placeholder', { name: title })
+        }
+        ?disabled=${unread}
         enterkeyhint="send"
         @focus=${() => asker.prepare(scope.value)}
         @keydown=${(event: KeyboardEvent) => {
@@ -100,7 +109,7 @@ class Composer extends WorkspacePart {
                 ${icon('stop')}
               </button>`
         }
-        <button class="send" aria-label=${t('send')} title=${t('send')}>${icon('arrowUp')}</button>
+        <button class="send" ?disabled=${unread} aria-label=${t('send')} title=${t('send')}>${icon('arrowUp')}</button>
       </div>
     </form>`;
   }

@@ -9,7 +9,7 @@ import { define } from '../../common/element.ts';
 import { icon } from '../../common/icons.ts';
 import { isPart, titleOf } from '../../common/models/choice.ts';
 import type { Observable } from '../../common/observable.ts';
-import { problemView } from '../../common/problem.ts';
+import { detailsView, problemOfDocument, problemView } from '../../common/problem.ts';
 import { toast } from '../../common/toasts.ts';
 import { asMarkdown } from '../export.ts';
 import { t } from '../messages.ts';
@@ -42,6 +42,8 @@ class Conversation extends WorkspacePart {
   #characters = new Map<string, number>();
   #suggested: string | undefined;
   #finished = new Set<string>();
+  /** A turned phone, a keyboard on the screen and a longer question leave the thread less height. */
+  readonly #resized = new ResizeObserver(() => this.#toEnd());
 
   constructor() {
     super();
@@ -79,6 +81,17 @@ class Conversation extends WorkspacePart {
   }
 
   override updated(): void {
+    const thread = this.querySelector('.thread');
+    if (thread !== null) this.#resized.observe(thread);
+    this.#toEnd();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#resized.disconnect();
+  }
+
+  #toEnd(): void {
     const thread = this.querySelector('.thread');
     if (thread !== null && this.#follow) thread.scrollTop = thread.scrollHeight;
   }
@@ -149,7 +162,8 @@ class Conversation extends WorkspacePart {
           ${icon('warning')}
           <div>
             <p class="problem-title">${t('stateFailed')}</p>
-            <p class="hint detail">${entry.problem}</p>
+            <p>${problemOfDocument(entry.code)}</p>
+            ${entry.problem === undefined ? nothing : detailsView(entry.problem)}
           </div>
         </div>
       </div>`;

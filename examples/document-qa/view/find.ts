@@ -5,6 +5,7 @@ export interface Hit {
   readonly start: number;
   readonly end: number;
   readonly page: number;
+  /** What stands around it, with dots where the text goes on. */
   readonly before: string;
   readonly words: string;
   readonly after: string;
@@ -36,8 +37,8 @@ export function find(
       end,
       page,
       words: found,
-      before: text.slice(Math.max(0, start - AROUND), start),
-      after: text.slice(end, end + AROUND),
+      before: (start > AROUND ? '…' : '') + text.slice(Math.max(0, start - AROUND), start),
+      after: text.slice(end, end + AROUND) + (end + AROUND < text.trimEnd().length ? '…' : ''),
     });
   }
   return { count, hits };

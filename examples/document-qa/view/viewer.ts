@@ -4,7 +4,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { define } from '../../common/element.ts';
 import { icon, iconButton } from '../../common/icons.ts';
 import type { Observable } from '../../common/observable.ts';
-import { problemView } from '../../common/problem.ts';
+import { problemOfDocument, problemView } from '../../common/problem.ts';
 import { toast } from '../../common/toasts.ts';
 import { t } from '../messages.ts';
 import { settings } from '../state/settings.ts';
@@ -229,7 +229,7 @@ class Viewer extends WorkspacePart {
         <p class="soft">${t('goneBody')}</p>`;
     if (entry.state === 'failed')
       return html`<p><b>${t('stateFailed')}</b></p>
-        <p class="soft">${entry.problem}</p>`;
+        <p class="soft">${problemOfDocument(entry.code)}</p>`;
     return html`<span class="spinner"></span>
       <p class="soft">${entry.state === 'waiting' ? t('waitingDocument') : name}</p>`;
   }
@@ -273,7 +273,9 @@ class Viewer extends WorkspacePart {
     </aside>`;
   }
 
-  #outline({ outline, name }: OctavoDocument): TemplateResult {
+  #outline(document: OctavoDocument): TemplateResult {
+    const { outline, name } = document;
+    const paged = isPaged(document);
     if (outline.length === 0) return html`<p class="hint pad">${t('outlineNone')}</p>`;
     return html`<ul class="outline">
       ${outline.map(
@@ -283,7 +285,7 @@ class Viewer extends WorkspacePart {
               .style=${`--level: ${Math.min(5, level - 1)}`}
               @click=${() => this.workspace.show(name, page, [start, start + title.length])}
             >
-              <span class="grow">${title}</span><span class="hint numbers">${page}</span>
+              <span class="grow">${title}</span>${paged ? html`<span class="hint numbers">${page}</span>` : nothing}
             </button>
           </li>`,
       )}
@@ -292,6 +294,8 @@ class Viewer extends WorkspacePart {
 
   #search(document: OctavoDocument): TemplateResult {
     const { found } = this;
+    const pageOf = (page: number): TemplateResult | typeof nothing =>
+      isPaged(document) ? html`<span class="hint numbers">${t('pageShort', { page })}</span>` : nothing;
     return html`<div class="search-head">
         <input
           class="field"
@@ -318,8 +322,7 @@ class Viewer extends WorkspacePart {
                           ({ start, end, page, before, words, after }) =>
                             html`<li>
                               <button @click=${() => this.workspace.show(document.name, page, [start, end])}>
-                                <span class="grow">…${before}<mark>${words}</mark>${after}…</span
-                                ><span class="hint numbers">${t('pageShort', { page })}</span>
+                                <span class="grow">${before}<mark>${words}</mark>${after}</span>${pageOf(page)}
                               </button>
                             </li>`,
                         )}
@@ -334,8 +337,7 @@ class Viewer extends WorkspacePart {
                           ({ start, end, page, text }) =>
                             html`<li>
                               <button @click=${() => this.workspace.show(document.name, page, [start, end])}>
-                                <span class="grow clamp">${text}</span
-                                ><span class="hint numbers">${t('pageShort', { page })}</span>
+                                <span class="grow clamp">${text}</span>${pageOf(page)}
                               </button>
                             </li>`,
                         )}

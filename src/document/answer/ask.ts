@@ -78,7 +78,7 @@ export interface ReadReport {
   readonly tokens: number;
   /** How many of `tokens` did not have to be computed again. */
   readonly cached: number;
-  /** For people: `5 of 214 passages`, `all 31 pages`. */
+  /** For people: `5 of 214 passages`, `all 31 pages`, `all 4 documents` where each has one. */
   readonly description: string;
 }
 
@@ -178,7 +178,9 @@ export async function ask(
         mode === 'whole'
           ? pages === 1
             ? 'the whole text'
-            : `all ${pages} pages`
+            : pages === asked.documents.length
+              ? `all ${pages} documents`
+              : `all ${pages} pages`
           : `${shown.pieces.length} of ${asked.passages} passages`,
     },
   });

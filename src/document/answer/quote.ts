@@ -8,6 +8,7 @@ import { sentencesOf } from '../sentences.ts';
 import { isStopWord, termsOf } from '../stems.ts';
 import type { Citation } from './cite.ts';
 import { normalise } from './normalise.ts';
+import { isList, partsOf } from './parts.ts';
 import { SENTENCE } from './verify.ts';
 
 /** An answer of more characters is no short one, and is shown as it comes. */
@@ -40,6 +41,9 @@ export function quoted(
   const [cited, another] = citations;
   const asSaid = { text: said, citations };
   if (cited === undefined || !isShort(`${said} `, language)) return asSaid;
+  const once = saidAgain(said);
+  if (once !== undefined && cited.kind !== 'weak' && bare(cited.quote).includes(bare(once)))
+    return quoted(once, [{ ...cited, kind: 'exact', answer: [0, once.length] }], language, nearer);
   if (another !== undefined || cited.answer[1] - cited.answer[0] < said.trim().length)
     return partsCompleted(said, citations);
   if (cited.kind === 'weak') return asSaid;
@@ -50,6 +54,19 @@ export function quoted(
   if (text.length > MOST_QUOTE) return asSaid;
   return { text, citations: [{ ...(other ?? cited), kind: 'exact', answer: [0, text.length] }] };
 }
+
+/** What a small model says twice that found one thing of several that were asked for: "43 metres and 43 metres". */
+function saidAgain(said: string): string | undefined {
+  if (!isList(said)) return undefined;
+  const parts = partsOf(said, [0, said.length], true).map(([from, to]) => said.slice(from, to).trim());
+  const [first] = parts;
+  return parts.length > 1 && first !== undefined && parts.every((part) => bare(part) === bare(first))
+    ? first
+    : undefined;
+}
+
+/** Letters and digits without the mark at the end. */
+const bare = (text: string): string => normalise(text).text.replace(/[.,;:!?]+$/u, '');
 
 /** An answer of several parts, each with what belongs to it. */
 function partsCompleted(said: string, citations: readonly Citation[]): Quoted {
@@ -71,7 +88,7 @@ function partsCompleted(said: string, citations: readonly Citation[]): Quoted {
 
 /** Whether the quote goes on to either side of all that was said: a number with its unit, a name with its title. */
 function completes(said: string, quote: string): boolean {
-  const own = normalise(said).text.replace(/[.,;:!?]+$/u, '');
+  const own = bare(said);
   const whole = normalise(quote).text;
   return whole !== own && whole.includes(own);
 }

@@ -98,6 +98,10 @@ describe('document QA in Chromium', () => {
     expect(await ask(page, 'Who won the cup in Brazil?')).toBe('This does not seem to be in the document.');
     expect(await page.locator('.exchange').last().locator('.quote').count()).toBeGreaterThan(0);
     await look(page, 'absent');
+    // The size of the window has changed, and the end of the conversation is still there.
+    expect(
+      await page.locator('.thread').evaluate((one) => one.scrollHeight - one.scrollTop - one.clientHeight),
+    ).toBeLessThan(2);
     const [exported] = await Promise.all([
       page.waitForEvent('download'),
       page.click('[aria-label="Export with quotes"]'),
@@ -146,6 +150,8 @@ describe('document QA in Chromium', () => {
     await page.click('.entry:has-text("broken.pdf")');
     await page.waitForSelector('.start .problem');
     await look(page, 'failed');
+    expect(await page.textContent('.start .problem')).toContain('The file is damaged');
+    expect(await page.isDisabled('doc-composer textarea')).toBe(true);
 
     // The wrong password, then the right one.
     await page.click('.entry-row:has-text("locked.pdf") >> text=Open');
@@ -172,6 +178,8 @@ describe('document QA in Chromium', () => {
     await page.keyboard.type('bertha');
     await page.waitForSelector('.hits button');
     await look(page, 'search');
+    // Text has no pages to name, and the dots end where the text does.
+    expect(await page.locator('.hits').first().innerText()).not.toMatch(/p\. ?1|…/);
     await page.click('.hits button >> nth=0');
     expect(await page.textContent('doc-text mark')).toBe('Bertha');
     await page.keyboard.press('Escape');

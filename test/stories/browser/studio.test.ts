@@ -453,6 +453,8 @@ describe('studio in Chromium', () => {
       await page.fill('textarea', 'a purple star northeast and an orange square southwest');
       await page.click('.send');
       await page.waitForSelector('.finished');
+      const list = page.locator('.sidebar-scroll');
+      expect(await list.evaluate((one) => one.scrollWidth - one.clientWidth)).toBe(0);
       await shot(page, '14-desktop', 'studio-desktop');
       await page.click('.side-settings');
       await page.selectOption('#setting-language', 'de');
