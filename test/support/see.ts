@@ -17,7 +17,9 @@ export function* seeing(
 ): Steps<Tensor> {
   if (vision === undefined) throw new Error(missing.join('; '));
   const unipic = vision as UniPicVision;
-  return (yield* unipic.encodePixels(pixels, { route: route ?? unipic.settings({ size }).route, size }, held)).embeddings;
+  // The one that a picture of this size takes, whether the model has that size or not.
+  const usual = unipic.settings({}, { data: new Uint8ClampedArray(), width: size, height: size }).route;
+  return (yield* unipic.encodePixels(pixels, { route: route ?? usual, size }, held)).embeddings;
 }
 
 /** RGB [size * size * 3] in -1..1 -> embeddings, in the caller's scope. */
