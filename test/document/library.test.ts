@@ -85,6 +85,31 @@ test('documents are read in the background, found together, and there again afte
   expect(await (await open({}, 'other')).list()).toEqual([]);
 });
 
+test('a file whose Blob the browser has lost is gone, and its text stays', async () => {
+  class Losing extends FolderRecords {
+    override async get<T>(key: Key): Promise<T | undefined> {
+      if (key[0] !== 'bytes') return super.get<T>(key);
+      const blob = new Blob(['x']);
+      blob.arrayBuffer = () => Promise.reject(new DOMException('gone', 'NotReadableError'));
+      return blob as T;
+    }
+  }
+  const first = await open();
+  const { id } = await first.add(harbour());
+  await first.settled();
+  const environment = { ...nodeEnvironment, records: async () => new Losing(folder) };
+  const library = await openLibrary('papers', {}, environment);
+  opened.push(library);
+  expect(await library.file(id)).toBeUndefined();
+  expect((await library.search('cranes'))[0]).toMatchObject({ document: id });
+  const lost = await library.add(garden());
+  await library.settled();
+  expect((await library.list()).find((one) => one.id === lost.id)).toMatchObject({
+    state: 'failed',
+    problem: expect.stringContaining('add it again'),
+  });
+});
+
 test('a changed file takes the place of the old one, and only its new passages are embedded', async () => {
   const embedder = counting();
   const library = await open({ embedder });

@@ -92,7 +92,8 @@ export class LibraryShelf {
 
   /** A new document: its file, then its entry. Where there is no room for both, nothing stays. */
   async add(entry: LibraryEntry, bytes: Uint8Array): Promise<void> {
-    const value = (await this.#records.blobs()) ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes;
+    // A copy of the exact size, since a view would store its whole buffer.
+    const value = (await this.#records.blobs()) ? new Blob([bytes as Uint8Array<ArrayBuffer>]) : bytes.slice();
     const key = ['library', this.#name, entry.id];
     const file = ['bytes', this.#name, entry.id];
     try {
@@ -127,7 +128,12 @@ export class LibraryShelf {
 
   async bytes(id: string): Promise<Uint8Array | undefined> {
     const found = await this.#records.get<unknown>(['bytes', this.#name, id]);
-    if (found instanceof Blob) return new Uint8Array(await found.arrayBuffer());
+    if (found instanceof Blob)
+      // The entry may outlive the Blob's file, which the browser has removed.
+      return found.arrayBuffer().then(
+        (buffer) => new Uint8Array(buffer),
+        () => undefined,
+      );
     return ArrayBuffer.isView(found) ? new Uint8Array(found.buffer, found.byteOffset, found.byteLength) : undefined;
   }
 
