@@ -140,6 +140,23 @@ describe('tags that are believed', () => {
 });
 
 describe('tags that are not believed', () => {
+  test('what was written into a form stays beside its names', async () => {
+    const texts = [
+      { x: 60, y: 700, text: 'Name of the ship:' },
+      { x: 60, y: 670, text: 'Port of the ship:' },
+    ];
+    const fields = [
+      { x: 160, y: 696, value: 'Aurora' },
+      { x: 160, y: 666, value: 'Marston' },
+    ];
+    const tags: PdfElement[] = [
+      ['P', 0],
+      ['P', 1],
+    ];
+    const { text } = await openTest(pdf({ pages: [{ texts, fields, tags }] }));
+    expect(text.replace(/[\s|]+/g, ' ')).toBe('Name of the ship: Aurora Port of the ship: Marston');
+  });
+
   const LINES = [
     'The harbour master keeps a list of all ships',
     'that enter at night and of the lights they',

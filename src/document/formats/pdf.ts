@@ -122,7 +122,8 @@ async function readFile(
         const annotations = await page.getAnnotations().catch(() => []);
         const filled = filledIn(annotations);
         const { items, boxes } = await measuredItems(page, content, library, isShown);
-        const blocks = withBoxes(tags, boxes);
+        // What was written into a form stands beside its names, which its tags do not say.
+        const blocks = filled.length > 0 ? [] : withBoxes(tags, boxes);
         const lines = pageLines({ ...content, items: [...items, ...filled] }, view, MOST_ITEMS, undefined, blocks);
         let kind = filled.length > 0 ? 'text' : kindOf(content);
         if (kind === 'blank') {

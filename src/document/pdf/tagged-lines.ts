@@ -94,7 +94,7 @@ export function taggedLines<Own extends TaggedPiece>(
   const loose = (own: readonly Own[]): void => {
     if (own.length === 0) return;
     const last = found.at(-1);
-    if (last !== undefined && 'loose' in last) last.loose.push(...own);
+    if (last !== undefined && 'loose' in last) for (const piece of own) last.loose.push(piece);
     else found.push({ loose: [...own] });
   };
   let table: { readonly number: number | undefined; readonly rows: Open[] } = { number: undefined, rows: [] };

@@ -62,7 +62,7 @@ export function taggedBlocks(root: PdfTag): TaggedBlock[] {
   };
   const loose = (content: readonly string[]): void => {
     const last = found.at(-1);
-    if (last?.kind === 'loose') last.content.push(...content);
+    if (last?.kind === 'loose') for (const name of content) last.content.push(name);
     else add('loose', [...content]);
   };
   /** The content of an element's own lines; blocks within it are put into `within`. */
@@ -111,7 +111,7 @@ export function taggedBlocks(root: PdfTag): TaggedBlock[] {
           begun ||= child.role === 'P';
         } else if (isBlock(child) || hasBlocks(child)) within.push(child);
         else {
-          content.push(...lineContent(child, within));
+          for (const name of lineContent(child, within)) content.push(name);
           begun ||= child.role !== 'Lbl';
         }
       }
