@@ -119,8 +119,8 @@ export class ProgressLine {
     const begin = label.padEnd(9);
     const end = ` ${(share * 100).toFixed(0).padStart(3)} %  ${detail}`;
     const drawn = `[${'='.repeat(filled)}${' '.repeat(WIDTH - filled)}]`;
-    // A line that wraps cannot be taken back.
-    const room = (this.#errors.columns ?? Infinity) - 1;
+    // A line that wraps cannot be taken back. Terminals that do not know their width say 0.
+    const room = (this.#errors.columns || Infinity) - 1;
     const fits = begin.length + drawn.length + end.length <= room;
     this.#errors.write(`\r\x1b[2K${fits ? begin + drawn + end : (begin.trimEnd() + end).slice(0, Math.max(0, room))}`);
     this.#shown = true;

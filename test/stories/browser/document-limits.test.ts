@@ -59,7 +59,7 @@ test('a question that no context holds is refused with its size, and the next on
   await look(page, 'pasted-question');
   // More tokens than the model holds: the model's limit is told.
   expect(await told(page, `What is the code of the north gate? ${'北門'.repeat(3900)}`)).toMatch(
-    /the question has \d+ tokens .*window of \d+; ask a shorter one/,
+    /The question has \d+ tokens .*window of \d+; ask a shorter one/,
   );
   await look(page, 'overlong');
   // It does not fill the screen, until somebody wants to see all of it.
