@@ -1,5 +1,5 @@
-// npm run eval -- documents [--parts retrieval,fusion,evidence,pdf,xquad,generated,absent,followups,rewriting] [--model FILE] [--modes passages,whole] [--packs 1,8,30] [--budget TOKENS]
-//   [--embedder FOLDER] [--languages en,de] [--articles odd|even|all] [--prompt NAME] [--replay ROWS] [--n N] [--threads N] [--json FILE]
+// npm run eval -- documents [--parts retrieval,pages,fusion,evidence,pdf,xquad,generated,absent,followups,rewriting] [--model FILE] [--modes passages,whole] [--packs 1,8,30] [--budget TOKENS]
+//   [--embedder FOLDER] [--folder DIR] [--languages en,de] [--articles odd|even|all] [--prompt NAME] [--replay ROWS] [--n N] [--threads N] [--json FILE]
 // Questions about documents: what search finds, whether the answer holds the expected words, and whether its citations stand where they should. XQuAD (en, de) and PDFs of
 // ../shared/data/documents, with the questions of documents/written.json, and documents of the project's generator. Every question is written down when it is answered (in
 // FILE.rows beside FILE), and a run that was stopped goes on where it was. A run with a larger n contains one with a smaller. --replay takes what a model said from the rows of another run, and does not ask it again.
@@ -9,6 +9,7 @@ import { generatedItems, hasData, nested, pdfItems, xquadItems } from './documen
 import { absent, evidence } from './documents/evidence.mjs';
 import { followUpRetrieval, rewritten } from './documents/followups.mjs';
 import { buildHash, Journal, saidIn } from './documents/journal.mjs';
+import { pageRetrieval } from './documents/pages.mjs';
 import { prompted } from './documents/prompts.mjs';
 import { fusion, pdfRetrieval, retrieval } from './documents/retrieval.mjs';
 import { ResultFile } from './record.mjs';
@@ -16,6 +17,7 @@ import { ResultFile } from './record.mjs';
 export const DOCUMENT_OPTIONS = {
   parts: { type: 'string' },
   embedder: { type: 'string' },
+  folder: { type: 'string' },
   languages: { type: 'string' },
   modes: { type: 'string' },
   packs: { type: 'string' },
@@ -84,6 +86,11 @@ export async function run(model, values, machine) {
   if (parts.includes('retrieval')) {
     await measure('retrieval', 'PDFs, BM25', pdfRetrieval());
     if (embedder) await measure('retrieval', `PDFs${method}`, pdfRetrieval(embedder));
+  }
+  if (parts.includes('pages')) {
+    if (values.folder === undefined)
+      throw new Error('--parts pages needs --folder, which has samples.json and documents/ (documents/pages.mjs)');
+    await measure('pages', embedder ? `pages${method}` : 'pages, BM25', pageRetrieval(values.folder, embedder));
   }
   if (parts.includes('fusion') && embedder)
     for (const language of languages)

@@ -7,9 +7,11 @@ import { detectLanguage } from '../../src/document/language.ts';
 import { cosine, quantise } from '../../src/document/index/vectors.ts';
 import { searchText } from '../../src/document/answer/follow-up.ts';
 import { fuse, vectorWeight } from '../../src/document/index/fuse.ts';
+import { namedPages } from '../../src/document/index/named-pages.ts';
 import type { Embedder } from '../../src/document/options.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
 import { openTest, textFile } from '../support/documents.ts';
+import { column, pdf } from '../support/pdf.ts';
 
 test('English words are stemmed as by Porter', () => {
   const pairs = {
@@ -128,6 +130,47 @@ test('the passage that answers comes first, with its page and headings', async (
   expect(await document.search('zzz')).toEqual([]);
   document.close();
   await expect(document.search('ships')).rejects.toMatchObject({ code: 'destroyed' });
+});
+
+describe('pages that a question names', () => {
+  const pages = Array.from({ length: 30 }, (_, i) => ({ number: i + 1, ...(i >= 2 && { label: String(i - 1) }) }));
+
+  test.each([
+    ['What is the chart on page 14 about?', [14, 16]],
+    ['How many people are there in pages 3-5, and on page 9?', [3, 4, 5, 6, 7, 9, 11]],
+    ['Compare slides 2 and 7', [2, 4, 7, 9]],
+    ['Was steht auf S. 12?', [12, 14]],
+    ['Was zeigen die Folien 4 bis 6?', [4, 5, 6, 7, 8]],
+    ['What date is on the cover page?', [1]],
+    ['Is there a signature on the last page?', [30]],
+    ['Wer steht auf der zweiten Seite, und wer auf dem Deckblatt?', [1, 2]],
+    ["List all pages with a logo like ['Page 2', 'Page 4']", []],
+    ['How many U.S. 2010 coins were struck on pages 1 to 5000?', []],
+    ['Which pages are about ships?', []],
+  ])('%s', (question, expected) => {
+    expect([...namedPages(question, pages)].sort((a, b) => a - b)).toEqual(expected);
+  });
+
+  test('what has no pages has none that are named', () => {
+    expect(namedPages('What is on page 1?', [{ number: 1 }]).size).toBe(0);
+  });
+
+  test('their passages come first, whatever words they have', async () => {
+    // As long as passages of their own.
+    const words = ['The mill ground barley.', 'The fountain was dry.', 'The mill was sold.', 'Nobody came.'].map(
+      (first) => `${first} ${'It rained, and the roads were bad. '.repeat(14)}`,
+    );
+    const document = await openTest(
+      pdf({ pages: words.map((word) => ({ texts: column(60, 700, word.match(/.{1,80}(?:\s|$)/g)!) })) }),
+    );
+    const found = async (question: string): Promise<number[]> =>
+      (await document.search(question)).map(({ page }) => page);
+    expect((await found('What happened to the mill?')).toSorted().slice(0, 2)).toEqual([1, 3]);
+    expect((await found('What is on page 4?'))[0]).toBe(4);
+    expect((await found('What is said of the mill on page 2?'))[0]).toBe(2);
+    expect((await found('What is said of the mill on the third page?'))[0]).toBe(3);
+    document.close();
+  });
 });
 
 describe('vectors', () => {

@@ -1,9 +1,10 @@
 /** Finds passages of one or several documents: words always, meaning where an embedder is given. */
-import type { DocumentContent } from '../content.ts';
+import { pageAt, type DocumentContent } from '../content.ts';
 import type { Embedder } from '../options.ts';
 import { passagesOf, type Passage } from '../segment.ts';
 import { evidenceOf, type Evidence } from './evidence.ts';
 import { fuse, vectorWeight } from './fuse.ts';
+import { namedPages } from './named-pages.ts';
 import { PassageIndex } from './passage-index.ts';
 import { quantise, Vectors, type QuantisedVector } from './vectors.ts';
 
@@ -133,7 +134,7 @@ export class Searcher {
     }
   }
 
-  /** The best passages, the best first. */
+  /** The best passages, the best first: those of pages that the question names before all others, whatever words they have. */
   async find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]> {
     const asked = question.slice(0, LONGEST_QUESTION);
     const words = this.#index.scores(asked);
@@ -144,13 +145,42 @@ export class Searcher {
     }
     const ids = [...this.#held.keys()];
     const scores = fuse(ids, words, meaning, this.#weight());
-    return [...scores]
-      .sort(([a, x], [b, y]) => y - x || a - b)
+    const best = [...scores].sort(([a, x], [b, y]) => y - x || a - b);
+    return this.#namedFirst(asked, best)
       .slice(0, limit)
       .flatMap(([id, score]) => {
         const held = this.#held.get(id);
         return held === undefined ? [] : [{ id, ...held, score }];
       });
+  }
+
+  /** `best` with the passages of named pages in front, which may have none of the question's words: of the document of the best passage, or of the only one. */
+  #namedFirst(question: string, best: readonly (readonly [id: number, score: number])[]): typeof best {
+    const [first] = this.#held.values();
+    const held = this.#held.get(best[0]?.[0] ?? -1) ?? (this.#holdsOne() ? first : undefined);
+    if (held === undefined) return best;
+    const { document, content } = held;
+    const named = namedPages(question, content.pages);
+    if (named.size === 0) return best;
+    const scores = new Map(best);
+    /** Those that begin on such a page, and those that reach one. */
+    const [begun, reaching]: [[number, number][], [number, number][]] = [[], []];
+    for (const [id, { document: own, passage }] of this.#held) {
+      if (own !== document) continue;
+      const [begin, end] = [pageAt(content.pages, passage.start), pageAt(content.pages, passage.end - 1)];
+      const scored: [number, number] = [id, scores.get(id) ?? 0];
+      if (named.has(begin)) begun.push(scored);
+      else if ([...named].some((page) => page > begin && page <= end)) reaching.push(scored);
+    }
+    const front = [begun, reaching].flatMap((tier) => tier.sort(([a, x], [b, y]) => y - x || a - b));
+    const taken = new Set(front.map(([id]) => id));
+    return [...front, ...best.filter(([id]) => !taken.has(id))];
+  }
+
+  #holdsOne(): boolean {
+    const documents = new Set<string>();
+    for (const { document } of this.#held.values()) documents.add(document);
+    return documents.size === 1;
   }
 
   /** By the language of most passages, and by what the embedder knows. */
