@@ -32,9 +32,12 @@ export function roughTokens(text: string): number {
   return tokens;
 }
 
+/** In the order of the text. A heading with nothing under it is a passage of its own, together with such headings beside it: title pages and slides are made of them. */
 export function passagesOf({ text, blocks, language }: DocumentContent): Passage[] {
   const passages: Passage[] = [];
-  const headings: { readonly level: number; readonly title: string }[] = [];
+  const headings: { readonly level: number; readonly title: string; readonly block: Block; bare: boolean }[] = [];
+  /** Headings with nothing under them. */
+  const bare: (readonly [number, number])[] = [];
   /** The first row of the table that is being read. */
   let tableHead: Block | undefined;
   let open: { start: number; end: number; tokens: number; kind: Block['kind'] } | undefined;
@@ -46,17 +49,24 @@ export function passagesOf({ text, blocks, language }: DocumentContent): Passage
     if (open !== undefined) passages.push({ start: open.start, end: open.end, path: path(open.start) });
     open = undefined;
   };
+  const leave = (): void => {
+    const left = headings.pop();
+    if (left?.bare === true) bare.push([left.block.start, left.block.end]);
+  };
   for (const block of blocks) {
     if (block.kind === 'heading') {
       flush();
       tableHead = undefined;
-      while ((headings.at(-1)?.level ?? 0) >= block.level) headings.pop();
+      while ((headings.at(-1)?.level ?? 0) >= block.level) leave();
       headings.push({
+        block,
+        bare: true,
         level: block.level,
         title: text.slice(block.start, block.end).replace(/\s+/g, ' ').slice(0, HEADING),
       });
       continue;
     }
+    for (const heading of headings) heading.bare = false;
     if (block.kind !== 'row') {
       if (tableHead !== undefined) flush();
       tableHead = undefined;
@@ -80,8 +90,20 @@ export function passagesOf({ text, blocks, language }: DocumentContent): Passage
     }
   }
   flush();
-  // Headings with nothing under them can be asked for, too.
-  return passages.length > 0 ? passages : blocks.map(({ start, end }) => ({ start, end, path: [] }));
+  while (headings.length > 0) leave();
+  return [...passages, ...joined(text, bare)].sort((a, b) => a.start - b.start);
+}
+
+/** Stretches with nothing but space between them, as far as they fit. */
+function joined(text: string, stretches: readonly (readonly [number, number])[]): Passage[] {
+  const passages: { start: number; end: number; path: readonly string[] }[] = [];
+  for (const [start, end] of stretches.toSorted(([a], [b]) => a - b)) {
+    const last = passages.at(-1);
+    const beside = last !== undefined && text.slice(last.end, start).trim() === '';
+    if (beside && roughTokens(text.slice(last.start, end)) <= ENOUGH) last.end = end;
+    else passages.push({ start, end, path: [] });
+  }
+  return passages;
 }
 
 /** A block, or its sentences put together up to the most tokens of a passage; a longer sentence is cut between words. */
