@@ -2,7 +2,7 @@
  * Passages: the pieces that are searched, put before the model, and kept. Up to 256 tokens, cut at headings before paragraphs before sentences, each with
  * the path of the headings that it stands under.
  */
-import type { Block, DocumentContent, Language } from './content.ts';
+import { pageAt, type Block, type DocumentContent, type Language, type Page } from './content.ts';
 import { sentencesOf } from './sentences.ts';
 
 export interface Passage {
@@ -32,11 +32,14 @@ export function roughTokens(text: string): number {
   return tokens;
 }
 
-/** In the order of the text. A heading with nothing under it is a passage of its own, together with such headings beside it: title pages and slides are made of them. */
-export function passagesOf({ text, blocks, language }: DocumentContent): Passage[] {
+/**
+ * In the order of the text; none has parts of two pages but in one paragraph. A heading with nothing under it on its
+ * page is a passage of its own, together with such headings beside it: title pages and slides are made of them.
+ */
+export function passagesOf({ text, blocks, language, pages }: DocumentContent): Passage[] {
   const passages: Passage[] = [];
   const headings: { readonly level: number; readonly title: string; readonly block: Block; bare: boolean }[] = [];
-  /** Headings with nothing under them. */
+  /** Headings with nothing under them on their page. */
   const bare: (readonly [number, number])[] = [];
   /** The first row of the table that is being read. */
   let tableHead: Block | undefined;
@@ -66,7 +69,8 @@ export function passagesOf({ text, blocks, language }: DocumentContent): Passage
       });
       continue;
     }
-    for (const heading of headings) heading.bare = false;
+    const page = pageAt(pages, block.start);
+    for (const heading of headings) heading.bare &&= pageAt(pages, heading.block.start) !== page;
     if (block.kind !== 'row') {
       if (tableHead !== undefined) flush();
       tableHead = undefined;
@@ -76,11 +80,11 @@ export function passagesOf({ text, blocks, language }: DocumentContent): Passage
     }
     for (const [start, end] of piecesOf(text, block, language)) {
       const tokens = roughTokens(text.slice(start, end));
-      const together = open !== undefined && open.tokens + tokens <= MOST;
+      const fits = open !== undefined && open.tokens + tokens <= MOST;
       // A list or a table stays together as far as it fits, paragraphs as far as they are short.
       const wanted =
         open !== undefined && (open.tokens < ENOUGH || (block.kind !== 'paragraph' && open.kind === block.kind));
-      if (open !== undefined && together && wanted) {
+      if (open !== undefined && fits && wanted && pageAt(pages, open.start) === pageAt(pages, start)) {
         open.end = end;
         open.tokens += tokens;
       } else {
@@ -91,15 +95,18 @@ export function passagesOf({ text, blocks, language }: DocumentContent): Passage
   }
   flush();
   while (headings.length > 0) leave();
-  return [...passages, ...joined(text, bare)].sort((a, b) => a.start - b.start);
+  return [...passages, ...together(text, bare, pages)].sort((a, b) => a.start - b.start);
 }
 
-/** Stretches with nothing but space between them, as far as they fit. */
-function joined(text: string, stretches: readonly (readonly [number, number])[]): Passage[] {
+/** Stretches of one page with nothing but space between them, as far as they fit. */
+function together(text: string, stretches: readonly (readonly [number, number])[], pages: readonly Page[]): Passage[] {
   const passages: { start: number; end: number; path: readonly string[] }[] = [];
   for (const [start, end] of stretches.toSorted(([a], [b]) => a - b)) {
     const last = passages.at(-1);
-    const beside = last !== undefined && text.slice(last.end, start).trim() === '';
+    const beside =
+      last !== undefined &&
+      text.slice(last.end, start).trim() === '' &&
+      pageAt(pages, last.start) === pageAt(pages, start);
     if (beside && roughTokens(text.slice(last.start, end)) <= ENOUGH) last.end = end;
     else passages.push({ start, end, path: [] });
   }

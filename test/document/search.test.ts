@@ -173,6 +173,31 @@ describe('pages that a question names', () => {
   });
 });
 
+test('a heading with nothing under it is found, and each short page by itself', async () => {
+  const document = await openTest(
+    pdf({
+      pages: [
+        { texts: [...column(60, 700, ['Report of the Harbour Office'], 28), ...column(60, 600, ['Greta Larsen'], 22)] },
+        { texts: column(60, 700, ['Questions and answers'], 22) },
+        {
+          texts: [
+            ...column(60, 700, ['Boats'], 22),
+            ...column(60, 600, ['Forty boats came, and three of them stayed.']),
+          ],
+        },
+        { texts: column(60, 700, ['The fountain was dry.']) },
+      ],
+    }),
+  );
+  const first = async (question: string): Promise<number | undefined> => (await document.search(question))[0]?.page;
+  expect(await first('Who is Greta Larsen?')).toBe(1);
+  expect(await first('Which office wrote the report?')).toBe(1);
+  expect(await first('Where are the questions?')).toBe(2);
+  expect(await first('How many boats came?')).toBe(3);
+  expect(await first('Was there water in the fountain?')).toBe(4);
+  document.close();
+});
+
 describe('vectors', () => {
   test('int8 keeps the cosine', () => {
     const random = (seed: number): Float32Array =>
