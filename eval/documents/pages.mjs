@@ -25,7 +25,7 @@ export async function pageRetrieval(folder, embedder) {
   const found = { text: [], all: [] };
   const refused = {};
   const seen = { files: 0, missing: 0, pages: 0 };
-  for (const name of [...new Set(samples.map((sample) => sample.doc_id))].sort()) {
+  for (const name of [...new Set(samples.map((sample) => sample.doc_id))].sort((a, b) => (a < b ? -1 : 1))) {
     const path = join(folder, 'documents', name);
     if (!existsSync(path)) {
       seen.missing += 1;
