@@ -2,7 +2,7 @@
  * A conversation with a model, from messages to streamed text. It reads from top to bottom: messages (chat/messages) and the images in them
  * (see/) are rendered by the chat template (chat/conversation) and encoded (chat/prompt, text/); what the KV pages hold already is kept, the
  * rest is prefilled, and the answer is decoded on the device (generate/session-cache, models/, backend/), detokenised and handed on piece by
- * piece (generate/answer).
+ * piece (generate/answer). The file is long because a conversation's calls share its one state and its one queue.
  */
 import type { Sequence } from './kv/sequence.ts';
 import { InputError } from './errors.ts';

@@ -1,4 +1,7 @@
-/** A conversation, in the shape of the web's Prompt API. */
+/**
+ * A conversation, in the shape of the web's Prompt API. The file is long because one class has all methods of that API,
+ * and each is documented for those who use it.
+ */
 import type { Attribution, AttributionSettings } from '../generate/attribution.ts';
 import { InputError } from '../errors.ts';
 import type { PromptInput } from '../chat/messages.ts';

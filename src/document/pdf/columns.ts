@@ -194,19 +194,24 @@ const textOf = ({ pieces }: Fragment): string =>
     .join('')
     .trim();
 
-/**
- * An address with the facts of its letter beside it (number, date), or undefined: lines of three cells, of which the second ones begin at one place and name facts and
- * the first ones are an address. As rows, they would say that the street was the date.
- */
-function besideAddress(fragments: readonly Fragment[]): Lists | undefined {
-  if (fragments.length > MOST_FRAGMENTS) return undefined;
+/** Fragments of the same line together, in the order in which lines begin. */
+export function byLine(fragments: readonly Fragment[]): Fragment[][] {
   const lines = new Map<number, Fragment[]>();
   for (const one of fragments) {
     const known = lines.get(one.line);
     if (known === undefined) lines.set(one.line, [one]);
     else known.push(one);
   }
-  const sorted = [...lines.values()]
+  return [...lines.values()];
+}
+
+/**
+ * An address with the facts of its letter beside it (number, date), or undefined: lines of three cells, of which the second ones begin at one place and name facts and
+ * the first ones are an address. As rows, they would say that the street was the date.
+ */
+function besideAddress(fragments: readonly Fragment[]): Lists | undefined {
+  if (fragments.length > MOST_FRAGMENTS) return undefined;
+  const sorted = byLine(fragments)
     .map((members) => members.sort((a, b) => a.u0 - b.u0))
     .sort((a, b) => (a[0]?.v ?? 0) - (b[0]?.v ?? 0));
   for (let first = 0; first < sorted.length; first++) {

@@ -4,7 +4,7 @@
  */
 
 import { raised } from '../raised.ts';
-import { columns } from './columns.ts';
+import { byLine, columns } from './columns.ts';
 import { lettersOf } from './direction.ts';
 import { tableRows } from './rows.ts';
 import { spreadWords } from './spread.ts';
@@ -306,13 +306,7 @@ function* baselines(pieces: readonly Piece[]): Generator<Piece[]> {
 
 /** Fragments of one column, line by line. `usual`: whether most of the column is written from right to left. */
 function rows(fragments: readonly Fragment[], column: number, usual: boolean): Line[] {
-  const lines = new Map<number, Fragment[]>();
-  for (const one of fragments) {
-    const known = lines.get(one.line);
-    if (known === undefined) lines.set(one.line, [one]);
-    else known.push(one);
-  }
-  const sorted = [...lines.values()]
+  const sorted = byLine(fragments)
     .map((members) => {
       const largest = members.reduce((a, b) => (b.characters > a.characters ? b : a));
       const rtl = isRtl(

@@ -4,10 +4,15 @@
  * backend codes what a probe needs and finds not coded yet, so that sessions that were resumed, forked or truncated
  * code their keys at their next choice.
  */
-import type { Backend, CoarseKeys as Coarse, KvView, Tensor } from '../../backend/backend.ts';
+import {
+  PAGE_TOKENS,
+  type Backend,
+  type CoarseKeys as Coarse,
+  type KvView,
+  type Tensor,
+} from '../../backend/backend.ts';
 import type { Wasm } from '../../wasm.ts';
 
-const PAGE = 32;
 /** Blocks of room for what follows: 1,024 tokens, after which all are coded again. */
 const ROOM = 32;
 
@@ -33,7 +38,7 @@ export class CoarseKeys {
    */
   of(backend: Backend, { pool }: KvView, layer: number, end: number): Coarse | undefined {
     const { kvHeads, headDim } = pool.spec;
-    const needed = Math.floor(end / PAGE);
+    const needed = Math.floor(end / PAGE_TOKENS);
     let known = this.#layers.get(layer);
     if (known === undefined || known.blocks < needed) {
       const blocks = needed + ROOM;
@@ -52,12 +57,12 @@ export class CoarseKeys {
   /** Tells that a probe of the keys `[0, end)` was made. */
   probed(layer: number, end: number): void {
     const known = this.#layers.get(layer);
-    if (known !== undefined) known.coded = Math.max(known.coded, Math.floor(end / PAGE));
+    if (known !== undefined) known.coded = Math.max(known.coded, Math.floor(end / PAGE_TOKENS));
   }
 
   /** Keys from `length` on will be others. */
   truncate(length: number): void {
-    for (const layer of this.#layers.values()) layer.coded = Math.min(layer.coded, Math.floor(length / PAGE));
+    for (const layer of this.#layers.values()) layer.coded = Math.min(layer.coded, Math.floor(length / PAGE_TOKENS));
   }
 
   free(): void {
