@@ -1,7 +1,7 @@
 """What a step of looking learns from: collages, each with questions.
 
-A step shows all tokens of its pictures, or a share of them that is drawn at random: so the model learns to answer from
-few, as it must where ToDRE leaves them out, and such a step costs less.
+A step shows all tokens of its pictures, or a share of them, drawn at random or chosen by ToDRE's k-center: so the model
+learns to answer from few, as it must where ToDRE leaves them out, and such a step costs less.
 """
 
 from dataclasses import replace
@@ -22,6 +22,7 @@ from tower import TowerConfig
 COUNTS = {1: 3, 2: 3, 3: 3, 4: 2, 5: 2, 6: 2}  # items of a collage: weight
 TURNS = 6
 SHARES = {1.0: 4, 0.5: 2, 0.25: 2, 0.1: 2}  # of the tokens: weight, in steps
+SPREAD_SHARE = 0.5  # of the steps with fewer tokens: those that k-center chooses
 FLICKER = 6  # levels of noise, at most, on pixels
 
 
@@ -37,10 +38,13 @@ class Collages:
         return self.renderer.render(c), collage.draw_questions(r, c, TURNS)
 
     def batch(self, r: Random, rows: int) -> pb.Questions:
-        frames = self.frames[r.choices(list(SHARES), list(SHARES.values()))[0]]
+        share = r.choices(list(SHARES), list(SHARES.values()))[0]
+        frames = self.frames[share]
         made = [self.draw(r) for _ in range(rows)]
         pictures = to_float(np.stack([p for p, _ in made]))
         noise = torch.Generator().manual_seed(r.getrandbits(62))
         pictures = pictures + torch.randn(pictures.shape, generator=noise) * torch.rand((rows, 1, 1, 1), generator=noise) * (FLICKER / 127.5)
         batch = pb.packed(frames.codec, [(frames.see(turns[0][0]), turns) for _, turns in made], pictures)
+        if share < 1 and r.random() < SPREAD_SHARE:
+            return replace(batch, kept=frames.placeholders)
         return replace(batch, kept=torch.tensor([sorted(r.sample(range(self.patches), frames.placeholders)) for _ in range(rows)]))

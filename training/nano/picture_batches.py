@@ -93,7 +93,7 @@ class Questions:
     pictures: Tensor  # (R, N, C) for the MAR encoder, or (R, S, S, 3) in -1..1 for the tower
     answers: Tensor  # (A,) flat positions, in rows padded to the longest, whose next token is part of an answer
     targets: Tensor  # (A,)
-    kept: Tensor | None = None  # (R, K): tokens of the tower that have placeholders; None for the MAR encoder, where all have
+    kept: Tensor | int | None = None  # (R, K): tokens of the tower that have placeholders; a number: so many, by k-center; None for the MAR encoder, where all have
 
 
 def objects_at(r: Random, progress: float) -> int:

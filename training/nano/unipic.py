@@ -53,6 +53,21 @@ GALLERY = PictureConfig(image_size=64, token_channels=32, tokenizer_width=384, e
                         encoder_block_count=3, decoder_block_count=3)  # 64 tokens
 
 
+def spread(x: Tensor, count: int) -> Tensor:
+    """ToDRE's greedy k-center: of the rows of x (R, N, D) `count` that differ most, (R, count), ascending.
+
+    The first is the one least like the mean; each next one has the least of the largest cosines with those chosen.
+    """
+    x = F.normalize(x, dim=-1)
+    chosen = [torch.einsum("rnd,rd->rn", x, x.mean(1)).argmin(1)]
+    nearest = torch.full(x.shape[:2], -2.0, device=x.device)
+    while len(chosen) < count:
+        last = x.gather(1, chosen[-1][:, None, None].expand(-1, 1, x.shape[-1]))
+        nearest = torch.maximum(nearest, (x @ last.transpose(1, 2))[..., 0]).scatter(1, chosen[-1][:, None], 2.0)
+        chosen.append(nearest.argmin(1))
+    return torch.stack(chosen, 1).sort(1).values
+
+
 class SelfAttention(nn.Module):
     """Bidirectional; plain products, faster than the fused kernel on so few positions."""
 
@@ -244,9 +259,12 @@ class UniPic(nn.Module):
         """Hidden states (R, T, D) of prompts with the pictures (R, N, C) at their placeholders."""
         return self.lm.states(self.embed(prompts, self.visual(self.mar.encode(pictures)))[0])
 
-    def look(self, prompts: list[list[int]], pictures: Tensor, kept: Tensor) -> Tensor:
-        """The same by the tower: pictures (R, S, S, 3) in -1..1, whose tokens `kept` (R, K), in ascending order, have K placeholders; those left out leave their positions empty."""
+    def look(self, prompts: list[list[int]], pictures: Tensor, kept: Tensor | int) -> Tensor:
+        """The same by the tower: pictures (R, S, S, 3) in -1..1, whose tokens `kept` (R, K), in ascending order, have K placeholders; those left out leave their positions empty. A number: so many, by `spread`."""
         tokens = self.siglip2(pictures)
+        if isinstance(kept, int):
+            with torch.no_grad():
+                kept = spread(self.siglip2_proj(tokens).float(), kept)
         tokens = tokens.gather(1, kept[..., None].expand(-1, -1, tokens.shape[-1]))
         x = self.embed(prompts, self.siglip2_proj(tokens).float())[0]
         (rows, count), start = kept.shape, prompts[0].index(IMAGE_TOKEN)
