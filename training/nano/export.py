@@ -143,7 +143,8 @@ def describe_pictures(out: gguf.GGUFWriter, c: PictureConfig, tower: TowerConfig
     out.add_string("unipic.vae.kind", "patch")
     out.add_array("unipic.vae.latent_mean", mean.tolist())
     out.add_array("unipic.vae.latent_std", std.tolist())
-    out.add_string("unipic.understanding", "size" if tower else "mar")
+    # The gallery's stage does not teach answers by the MAR encoder.
+    out.add_string("unipic.understanding", "mar" if not tower else "size" if c == PictureConfig() else "siglip")
     for key, value in (tower.to_dict() if tower else {}).items():
         (out.add_float32 if isinstance(value, float) else out.add_uint32)(f"unipic.siglip.{key}", value)
     out.add_float32("unipic.paint.guidance", PAINT["guidance"])

@@ -10,12 +10,15 @@ from random import Random
 
 import numpy as np
 import torch
+from PIL import Image
 
 import collage
+import gallery
 import picture_batches as pb
 from batches import Codec
 from collage_render import Renderer
-from drawings import open_library
+from drawings import Drawing, open_library
+from gallery_batches import Gallery
 from patches import to_float
 from tower import TowerConfig
 
@@ -27,15 +30,37 @@ FLICKER = 6  # levels of noise, at most, on pixels
 
 
 class Collages:
-    def __init__(self, codec: Codec, folder: Path, tower: TowerConfig = TowerConfig()):
+    def __init__(self, codec: Codec, folder: Path, tower: TowerConfig = TowerConfig(), enlarged: float = 0.0):
+        """`enlarged`: the share of pictures that are the gallery's, at twice their size: what the model paints, it shall see, too."""
         self.patches = tower.patches
         self.frames = {share: pb.Frames(codec, round(share * tower.patches)) for share in SHARES}
         self.library, self.renderer = open_library(folder), Renderer(folder)
+        self.enlarged, self.gallery = enlarged, Gallery(folder) if enlarged else None
+        self.drawn = {d.name: d for found in self.library.training.values() for d in found if d.hand == gallery.HAND}
 
     def draw(self, r: Random) -> tuple[np.ndarray, list[tuple[str, str]]]:
         """uint8 (S, S, 3), and turns of question and answer."""
+        if self.gallery and r.random() < self.enlarged:
+            scene = self.draw_scene(r)
+            return enlarge(self.gallery.render(scene)), collage.draw_questions(r, self.as_collage(scene), TURNS)
         c = collage.draw_collage(r, self.library, r.choices(list(COUNTS), list(COUNTS.values()))[0])
         return self.renderer.render(c), collage.draw_questions(r, c, TURNS)
+
+    def draw_scene(self, r: Random) -> gallery.Scene:
+        """Of the gallery, with drawings that are not held out of looking."""
+        while True:
+            scene = gallery.draw_scene(r, r.randint(1, 3))
+            if all(t.colour or t.name in self.drawn for _, t in scene.things):
+                return scene
+
+    def as_collage(self, scene: gallery.Scene) -> collage.Collage:
+        side = collage.SIZE // gallery.CELLS
+        items = [
+            collage.Item(Drawing(t.name, collage.SHAPE_HAND, t.colour) if t.colour else self.drawn[t.name], side,
+                         side // 2 + side * (cell % gallery.CELLS), side // 2 + side * (cell // gallery.CELLS))
+            for cell, t in scene.things
+        ]
+        return collage.Collage(collage.Ground("plain", (scene.ground, scene.ground), 0), tuple(items))
 
     def batch(self, r: Random, rows: int) -> pb.Questions:
         share = r.choices(list(SHARES), list(SHARES.values()))[0]
@@ -48,3 +73,8 @@ class Collages:
         if share < 1 and r.random() < SPREAD_SHARE:
             return replace(batch, kept=frames.placeholders)
         return replace(batch, kept=torch.tensor([sorted(r.sample(range(self.patches), frames.placeholders)) for _ in range(rows)]))
+
+
+def enlarge(picture: np.ndarray) -> np.ndarray:
+    """uint8 (S, S, 3) at twice its size, bicubic, as the SDK enlarges pictures for the tower."""
+    return np.asarray(Image.fromarray(picture).resize((2 * picture.shape[1], 2 * picture.shape[0]), Image.Resampling.BICUBIC))

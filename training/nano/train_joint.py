@@ -31,6 +31,7 @@ from batches import Codec
 from diffusion import Schedule, losses
 from export import load, read
 from feed import Feed
+from growth import grown
 from machine import Clock, add_clock_arguments, autocast, choose_device, save
 from model import Config, deepened, layers_of
 from optimiser import Muon
@@ -40,6 +41,7 @@ from unipic import GALLERY, PictureConfig, UniPic
 
 COPIES = 4  # noises for each token
 SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent", "siglip2")  # what answers depend on
+LOWER_TOWER = ("siglip2.embeddings.", *(f"siglip2.encoder.layers.{i}." for i in range(3)))  # all but its last block
 EMA = 0.999
 LOG, SAVE_SECONDS = 100, 180
 
@@ -59,7 +61,8 @@ class Stage:
     picture: PictureConfig = PictureConfig()
     absent: float = batches.ABSENT_SHARE  # of a document's questions: what it does not say
     linked: float = 0.0  # about two facts, and follow-ups
-    anew: tuple[str, ...] = ()  # parts that are not taken from --from; then --patches brings the image tokenizer
+    anew: tuple[str, ...] = ()  # parts that are not taken from --from
+    enlarged: float = 0.0  # share of pictures to look at that are the gallery's
 
 
 MORE = {"cpu": 1, "cuda": 4}  # times the rows of a step, of all tasks but text
@@ -74,10 +77,11 @@ STAGES = {
     # The tower's last block learns to say where things are: alone it had learnt what they are, and forgets the place on the way.
     "settling": Stage({"look": 70, "text": 12, "see": 6, "paint": 5, "edit": 7}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1.2e-3, 0.7,
                       {"lm.": 0.5, "mar.": 0.3, "proj_": 0.3}, grown=True, absent=0.12, linked=0.1,
-                      frozen=("siglip2.embeddings.", *(f"siglip2.encoder.layers.{i}." for i in range(3)))),
-    # The gallery's 64 pixels instead of the small world's 32, by parts of their own; looking and documents are kept up.
-    "gallery": Stage({"draw": 36, "redraw": 34, "look": 15, "text": 15}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
-                     {"lm.": 0.4, "siglip2": 0.2}, absent=0.12, linked=0.1, picture=GALLERY, anew=("mar.", "proj_", "vae.")),
+                      frozen=LOWER_TOWER),
+    # The gallery's 64 pixels instead of the small world's 32: the picture half grows (growth.py), by an image tokenizer that --patches brings;
+    # looking is kept up, also at what is painted.
+    "gallery": Stage({"draw": 36, "redraw": 34, "look": 22, "text": 8}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
+                     {"lm.": 0.4, "siglip2": 0.2}, grown=True, frozen=LOWER_TOWER, absent=0.12, linked=0.1, picture=GALLERY, anew=("vae.",), enlarged=0.25),
 }
 
 
@@ -152,7 +156,7 @@ class Steps:
         if self.frames is None:
             codec = Codec.of(Tokenizer.from_str(self.tokenizer))
             self.frames = pb.Frames(codec, self.placeholders)
-            self.collages = looking.Collages(codec, self.drawings) if self.drawings else None
+            self.collages = looking.Collages(codec, self.drawings, enlarged=STAGES[self.name].enlarged) if self.drawings else None
         return self.frames, self.collages
 
     def __call__(self, step: int, progress: float) -> tuple[str, pb.Pictures | pb.Questions | batches.Batch]:
@@ -188,19 +192,21 @@ def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:
     state = {name: p for name, p in state.items() if not name.startswith(stage.anew)}
     if args.patches:
         state |= {f"vae.{name}": p for name, p in torch.load(args.patches, weights_only=True, map_location="cpu").items()}
-    tower = None
+    tower, before = None, load(args.start) if "mar.z_proj.weight" in state else None
     if args.tower:
         saved = torch.load(args.tower, weights_only=True, map_location="cpu")
         tower = TowerConfig(**saved["tower"])
         state = {f"siglip2.{name}": p.float() for name, p in saved["weights"].items()} | state
     elif any(name.startswith("siglip2.") for name in state):
-        tower = load(args.start).siglip2.c
-    table, before = state["lm.embed_tokens.weight"], Codec.beside(args.start).tokenizer
-    rows = [before.encode(codec.tokenizer.decode([i])).ids or [0] for i in range(len(table), codec.tokenizer.get_vocab_size())]
+        tower = before.siglip2.c
+    table, known = state["lm.embed_tokens.weight"], Codec.beside(args.start).tokenizer
+    rows = [known.encode(codec.tokenizer.decode([i])).ids or [0] for i in range(len(table), codec.tokenizer.get_vocab_size())]
     state["lm.embed_tokens.weight"] = torch.cat([table, *(table[ids].mean(0, keepdim=True) for ids in rows)])
     if args.layers:
         state = deepened(state, args.layers)
     model = UniPic(Config(vocab_size=codec.tokenizer.get_vocab_size(), num_hidden_layers=layers_of(state)), stage.picture, tower)
+    if before and before.c != stage.picture:
+        state |= grown(state, before.c, model.state_dict(), stage.picture)
     found = model.load_state_dict(state, strict=False)
     fresh = ("mar.", "proj_", "siglip2_proj.")  # what may begin at random
     lacking = [name for name in found.missing_keys if not name.startswith(fresh)]
