@@ -55,7 +55,10 @@ ${modelHelp('nano-text')}  --mode MODE          passages (those that the questio
     // Before the model: what is wrong with a file, such as a password, is said at once.
     const reading = new ProgressLine(context.errors);
     const documents = await read(files, args.text('password'), context, reading).finally(() => reading.clear());
+    const keep = args.flag('keep');
+    let notKept: string | undefined;
     await withModel(args, context, 'nano-text', async (model, progress) => {
+      if (keep) void model.notKept.then(({ message }) => (notKept = message));
       const searcher = new Searcher();
       for (const { hash, content } of documents) searcher.add(hash, content);
       const json = args.flag('json');
@@ -70,7 +73,7 @@ ${modelHelp('nano-text')}  --mode MODE          passages (those that the questio
         question.trim(),
         {
           mode,
-          keep: args.flag('keep'),
+          keep,
           ...args.context(),
           ...(maxTokens !== undefined && { maxTokens }),
           // What is said comes by itself, and is no share of anything.
@@ -86,7 +89,11 @@ ${modelHelp('nano-text')}  --mode MODE          passages (those that the questio
       const names = new Map(documents.map(({ hash, shown }) => [hash, shown]));
       const cited = answer.citations.map((one) => ({ ...one, file: names.get(one.document) ?? '' }));
       await write(context.output, json ? `${JSON.stringify(asJson(answer, cited))}\n` : report(answer, cited));
+      if (keep && answer.mode !== 'whole')
+        notKept = `${answer.read.description} were read, and only a whole text is kept; take --mode whole`;
     });
+    // Known when the model is freed, which waits for what is written.
+    if (notKept !== undefined) await write(context.errors, `${visible(`--keep: nothing was kept: ${notKept}`)}\n`);
   },
 };
 

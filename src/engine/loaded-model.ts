@@ -36,6 +36,8 @@ export interface LoadedModel {
   readonly gate: Gate;
   /** Called when the device is lost. */
   onLost: ((error: Error) => void) | undefined;
+  /** Called when a prompt that was to be kept could not be. */
+  onNotKept?: ((error: Error) => void) | undefined;
   memory(): MemoryInfo;
   embed(texts: readonly string[], settings: EmbedSettings, listener: EmbedListener): Promise<EmbedResult>;
   rerank(query: string, passages: readonly string[], listener: EmbedListener): Promise<RerankResult>;

@@ -88,6 +88,8 @@ export class EngineModel implements SessionModel, LoadedModel {
   readonly embedding: EmbeddingInfo | undefined;
   /** Called when the device is lost. */
   onLost: ((error: Error) => void) | undefined;
+  /** Called when a prompt that was to be kept could not be. */
+  onNotKept: ((error: Error) => void) | undefined;
   readonly #platform: Platform;
   readonly #open: OpenDevice;
   readonly #input: ModelInput;
@@ -448,7 +450,7 @@ export class EngineModel implements SessionModel, LoadedModel {
       import('../store/sessions.ts'),
       import('../saved/library.ts'),
     ]);
-    return new Opened(new SessionStore(shelf), new Checksums(this.#wasm), this);
+    return new Opened(new SessionStore(shelf), new Checksums(this.#wasm), this, (error) => this.onNotKept?.(error));
   }
 
   /** Models whose sessions use dense attention do not download this code. */

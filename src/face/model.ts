@@ -81,11 +81,17 @@ const PATIENCE = 5000;
 export class OctavoModel {
   /** Resolves with the error when the device is lost. `recover` replaces it by a new promise. */
   lost: Promise<Error>;
+  /**
+   * Resolves with the error, most often a `StorageError`, of the first prompt that was to be kept (`keep`) and could not be. Such prompts are answered all the same,
+   * and read again next time.
+   */
+  readonly notKept: Promise<Error>;
   readonly #caller: Caller;
   readonly #read: ReadPicture;
   readonly #openDocument: OctavoFace['openDocument'];
   #info: ModelInfo;
   #destroyed: Promise<void> | undefined;
+  #tellNotKept: ((error: Error) => void) | undefined;
 
   /** @hidden Made by `Octavo.load`. */
   constructor(caller: Caller, info: ModelInfo, read: ReadPicture, open: OctavoFace['openDocument']) {
@@ -93,6 +99,9 @@ export class OctavoModel {
     this.#caller = caller;
     this.#info = info;
     this.#read = read;
+    this.notKept = new Promise((resolve) => {
+      this.#tellNotKept = resolve;
+    });
     this.lost = this.#watch();
   }
 
@@ -365,7 +374,10 @@ export class OctavoModel {
     return new Promise((resolve) => {
       const watching = this.#caller.call('watch', this.#of, {
         background: true,
-        onEvent: (error) => resolve(unpackError(error)),
+        onEvent: (told) => {
+          if ('lost' in told) resolve(unpackError(told.lost));
+          else this.#tellNotKept?.(unpackError(told.notKept));
+        },
       });
       watching.catch((error: unknown) => {
         if (this.#destroyed === undefined && error instanceof Error) resolve(error);

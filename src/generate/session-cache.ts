@@ -7,7 +7,7 @@ import type { Grammar } from '../constrain/grammar.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ConversationModel } from '../chat/conversation.ts';
 import { PAGE_TOKENS } from '../backend/backend.ts';
-import { InputError } from '../errors.ts';
+import { InputError, StorageError } from '../errors.ts';
 import type { ContextChoice, ContextOptions, DecidedContext } from '../select/options.ts';
 import type { Choose, DeviceFacts } from './context-choice.ts';
 import type { Prefixes, SharedPrompt } from '../kv/prefixes.ts';
@@ -58,6 +58,8 @@ export interface SessionModel extends Words, ConversationModel {
   readonly tiers?: Pick<Tiers, 'using' | 'forget' | 'limit'> | undefined;
   /** The prompts that were kept on disk; undefined where nothing can be kept. */
   library?(): Promise<KeptPrompts | undefined>;
+  /** Told why a prompt that was to be kept is not. */
+  readonly onNotKept?: ((error: Error) => void) | undefined;
   /** Throws `InputError('argument')` for options that this model does not have. */
   fits?(options: ContextOptions): Promise<void>;
   /** The same, as far as it was not known before heads were measured. */
@@ -356,8 +358,13 @@ export class SessionCache {
       await extend(onDevice, async (sequence) =>
         this.#model.prefixes?.adopt(shared, sequence, (length) => cut(onDevice, length)),
       );
-    const library = share && this.options.keep ? await this.#model.library?.() : undefined;
+    const keeps = share && Boolean(this.options.keep);
+    const library = keeps ? await this.#model.library?.() : undefined;
     this.#library = library;
+    if (keeps && library === undefined)
+      this.#model.onNotKept?.(
+        new StorageError('unavailable', 'there is no IndexedDB (a private window, or a page without an origin)'),
+      );
     if (library !== undefined) {
       await this.#guard(onDevice, () =>
         extend(onDevice, (sequence) => library.extend(prompt, contentKey(this.options), sequence, signal)),

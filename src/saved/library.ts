@@ -62,13 +62,21 @@ export class Library implements KeptPrompts {
   readonly #store: SessionStore;
   readonly #checksums: Checksums;
   readonly #model: LibraryModel;
+  readonly #onNotKept: ((error: StorageError) => void) | undefined;
   /** Writes in the background, one after the other. */
   #writing: Promise<unknown> = Promise.resolve();
 
-  constructor(store: SessionStore, checksums: Checksums, model: LibraryModel) {
+  /** `onNotKept` is told why a prompt could not be stored by `keep`, which fails without a word. */
+  constructor(
+    store: SessionStore,
+    checksums: Checksums,
+    model: LibraryModel,
+    onNotKept?: (error: StorageError) => void,
+  ) {
     this.#store = store;
     this.#checksums = checksums;
     this.#model = model;
+    this.#onNotKept = onNotKept;
   }
 
   /** Resolves when no write is pending. */
@@ -152,14 +160,15 @@ export class Library implements KeptPrompts {
 
   /**
    * Stores a prompt by its content in the background and frees `sequence`. Then removes kept prompts beyond `limits`.
-   * Failures are ignored: the prompt is answered in any case.
+   * Never throws, since the prompt is answered in any case: failures of the storage go to `onNotKept`.
    */
   keep(state: SessionState, sequence: Sequence, contentKey: string, limits: KeepLimits = {}): void {
     const write = async (): Promise<void> => {
       try {
         await this.#keep(state, sequence, contentKey, limits);
-      } catch {
-        // The disk is full or the device is lost; the prompt is computed again next time.
+      } catch (error) {
+        // The prompt is computed again next time. That the device is lost is told by itself.
+        if (error instanceof StorageError) this.#onNotKept?.(error);
       } finally {
         sequence.free();
       }
@@ -266,7 +275,11 @@ export class Library implements KeptPrompts {
       snapshots.reduce((sum, snapshot) => sum + (snapshot?.bytes ?? 0), 0);
     if (bytes > most) {
       for (const snapshot of snapshots) snapshot?.release();
-      throw new StorageError('quota', `the prompt takes ${bytes} bytes and ${most} are kept at most`, { bytes, most });
+      throw new StorageError(
+        'quota',
+        `the prompt takes ${bytes} bytes and ${most} are kept at most; allow more (keep: { bytes }), or keep it with fewer kvBits`,
+        { bytes, most },
+      );
     }
     const saving = this.#store.save(
       {

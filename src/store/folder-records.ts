@@ -11,7 +11,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
-import { OctavoError, StorageError } from '../errors.ts';
+import { codeOf, folderError } from './folder-errors.ts';
 import type { Change, Entry, Key, Records, StorageEstimate } from './records.ts';
 
 /** A lock whose holder has not renewed it for this long, in milliseconds, is considered abandoned. */
@@ -126,17 +126,7 @@ export class FolderRecords implements Records {
     try {
       return await body();
     } catch (cause) {
-      if (cause instanceof OctavoError) throw cause;
-      const code = codeOf(cause);
-      if (code === 'ENOSPC' || code === 'EDQUOT')
-        throw new StorageError('quota', `${this.#folder}: the disk is full`, {}, { cause });
-      if (code === undefined) throw cause;
-      throw new StorageError(
-        'unavailable',
-        `${this.#folder}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { folder: this.#folder },
-        { cause },
-      );
+      throw folderError(this.#folder, cause);
     }
   }
 }
@@ -245,10 +235,4 @@ function isAlive(pid: number): boolean {
 function isMissing(cause: unknown): boolean {
   const code = codeOf(cause);
   return code === 'ENOENT' || code === 'ENOTDIR';
-}
-
-function codeOf(cause: unknown): string | undefined {
-  return typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string'
-    ? cause.code
-    : undefined;
 }

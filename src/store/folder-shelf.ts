@@ -13,7 +13,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
-import { StorageError } from '../errors.ts';
+import { codeOf, folderError } from './folder-errors.ts';
 import { leaseLost } from './indexed-shelf.ts';
 import { isManifest, sealed, type SessionManifest, type Shelf } from './shelf.ts';
 
@@ -54,7 +54,7 @@ export class FolderShelf implements Shelf {
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return undefined;
-      throw this.#named(cause);
+      throw folderError(this.place, cause);
     }
   }
 
@@ -170,7 +170,7 @@ export class FolderShelf implements Shelf {
       used = Math.round((await stat(path)).mtimeMs);
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return undefined;
-      throw this.#named(cause);
+      throw folderError(this.place, cause);
     }
     try {
       const found = deserialize(bytes) as unknown;
@@ -185,7 +185,7 @@ export class FolderShelf implements Shelf {
       return await readdir(join(this.place, folder));
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return [];
-      throw this.#named(cause);
+      throw folderError(this.place, cause);
     }
   }
 
@@ -195,21 +195,8 @@ export class FolderShelf implements Shelf {
       return await body();
     } catch (cause) {
       if (generation !== undefined && codeOf(cause) === 'ENOENT') throw leaseLost(this.place);
-      throw this.#named(cause);
+      throw folderError(this.place, cause);
     }
-  }
-
-  #named(cause: unknown): StorageError {
-    if (cause instanceof StorageError) return cause;
-    const code = codeOf(cause);
-    if (code === 'ENOSPC' || code === 'EDQUOT')
-      return new StorageError('quota', `${this.place}: the disk is full`, {}, { cause });
-    return new StorageError(
-      'unavailable',
-      `${this.place}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {},
-      { cause },
-    );
   }
 }
 
@@ -230,10 +217,4 @@ function renew(folder: string): Promise<void> {
 
 async function setTime(path: string, time: number): Promise<void> {
   await utimes(path, time / 1000, time / 1000);
-}
-
-function codeOf(cause: unknown): string | undefined {
-  return typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string'
-    ? cause.code
-    : undefined;
 }

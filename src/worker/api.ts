@@ -304,8 +304,8 @@ export interface EngineApi {
   >;
   /** Loads the weights of a model again after its device was lost. */
   readonly recover: Call<OfModel & { readonly request: DeviceRequest }, ModelInfo, LoadProgress, never>;
-  /** Sends an event each time the model's device is lost. The call lasts as long as the model. */
-  readonly watch: Call<OfModel, void, WireError, never>;
+  /** Sends an event each time the model's device is lost, or a prompt could not be kept. The call lasts as long as the model. */
+  readonly watch: Call<OfModel, void, { readonly lost: WireError } | { readonly notKept: WireError }, never>;
   readonly memory: Call<OfModel, MemoryInfo, never, never>;
   /** Ends the model's calls and frees it. Sends events while it waits for pending writes. */
   readonly free: Call<OfModel, void, 'waiting', never>;

@@ -267,11 +267,12 @@ describe('ask --keep', () => {
     const before = process.env['OCTAVO_CACHE'];
     process.env['OCTAVO_CACHE'] = join(folder, 'cache');
     try {
+      let said = '';
       const ask = async (
         question: string,
         ...more: string[]
       ): Promise<{ answer: string; tokens: { cached: number; prompt: number } }> => {
-        const { code, output } = await octavo([
+        const { code, output, errors } = await octavo([
           'ask',
           document,
           question,
@@ -284,6 +285,7 @@ describe('ask --keep', () => {
           ...more,
         ]);
         expect(code).toBe(0);
+        said = errors;
         return JSON.parse(output) as { answer: string; tokens: { cached: number; prompt: number } };
       };
       expect((await ask('Which colour?', '--keep')).tokens.cached).toBe(0);
@@ -292,6 +294,14 @@ describe('ask --keep', () => {
       const plain = await ask('And why?');
       expect(plain.tokens.cached).toBe(0);
       expect(kept.answer).toBe(plain.answer);
+      expect(said).toBe('');
+      await ask('And why?', '--keep', '--mode', 'passages');
+      expect(said).toMatch(/^--keep: nothing was kept: \d+ of \d+ passages were read.*--mode whole\n$/);
+      // A folder that cannot be made, since a file stands in its place.
+      process.env['OCTAVO_CACHE'] = document;
+      expect((await ask('And why?', '--keep')).answer).toBe(plain.answer);
+      expect(said.trimEnd().split('\n')).toEqual([expect.stringMatching(/^--keep: nothing was kept: .*OCTAVO_CACHE$/)]);
+      expect(said).toContain(join(document, 'sessions'));
     } finally {
       if (before === undefined) delete process.env['OCTAVO_CACHE'];
       else process.env['OCTAVO_CACHE'] = before;

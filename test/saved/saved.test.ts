@@ -183,6 +183,18 @@ describe.each<[string, () => Shelf]>([
     expect(second!.name).not.toBe(first!.name);
     await keep(`A third. ${DOCUMENT}`, second!.bytes / 2);
     expect(await face.sessions.list()).toEqual([]);
+    await withModel(face, async (model) => {
+      await (await model.createSession(alone({ keep: { bytes: 1000 } }))).append(DOCUMENT);
+      expect(await model.notKept).toMatchObject({ name: 'StorageError', code: 'quota' });
+    });
+  });
+});
+
+test('where nothing can be kept the model says so, and prompts are answered', async () => {
+  const face = testFace(undefined, { ...testPlatform, sessions: () => undefined });
+  await withModel(face, async (model) => {
+    expect((await answer(await model.createSession(alone({ keep: true })), 'Well?')).text).not.toBe('');
+    expect(await model.notKept).toMatchObject({ name: 'StorageError', code: 'unavailable' });
   });
 });
 

@@ -9,6 +9,7 @@ import { ModelHolder } from '../../common/models/holder.ts';
 import { Observable } from '../../common/observable.ts';
 import { problemOf } from '../../common/problem.ts';
 import { toast } from '../../common/toasts.ts';
+import { t } from '../messages.ts';
 import { Asker } from './asker.ts';
 import { Exchanges } from './exchanges.ts';
 import { Meaning } from './meaning.ts';
@@ -72,6 +73,12 @@ export class Workspace {
       if (now.meaning !== meaning) void this.#meaning.apply();
       if (now.context !== context || now.device !== device) void this.loadModel();
       ({ meaning, context, device } = now);
+    });
+    let heard: OctavoModel | undefined;
+    this.models.state.subscribe(({ model }) => {
+      if (model === heard) return;
+      heard = model;
+      void model?.notKept.then((error) => toast(t('notKept', { problem: problemOf(error).title })));
     });
     this.scope.subscribe((name) => {
       settings.set({ open: name });

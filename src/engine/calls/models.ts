@@ -46,7 +46,9 @@ export function modelCalls(
       return hosted.info;
     },
     watch: (of, context) => {
-      models.get(of).loaded.onLost = (error) => context.event(packError(error));
+      const { loaded } = models.get(of);
+      loaded.onLost = (error) => context.event({ lost: packError(error) });
+      loaded.onNotKept = (error) => context.event({ notKept: packError(error) });
       return new Promise((resolve) => context.signal.addEventListener('abort', () => resolve()));
     },
     memory: (of) => models.get(of).loaded.memory(),
