@@ -8,8 +8,8 @@
  * Only the platform's Node files import this, so that the browser's bundle has no `node:fs`.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { codeOf, folderError } from './folder-errors.ts';
 import type { Change, Entry, Key, Records, StorageEstimate } from './records.ts';
@@ -82,30 +82,30 @@ export class FolderRecords implements Records {
   }
 
   /**
-   * Uses a file that only one process can create, that is renewed while the lock is held, and removed afterwards. A holder that was suspended for longer than
-   * `LOCK_MS` has lost it, and leaves the file to whoever has it now.
+   * A holder has a file of its own, which it renews while it holds the lock and removes afterwards. A holder that was suspended for longer than `LOCK_MS` has lost it:
+   * others have removed its file. Since no file has the name of another one, whoever removes an abandoned one never removes that of the next holder.
    */
   async lock<T>(name: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
     const path = this.#path(['lock', name]);
+    const own = `${path}.${process.pid}.${randomUUID()}`;
     await this.#named(() => mkdir(dirname(path), { recursive: true }));
-    const own = `${process.pid} ${randomUUID()}`;
     while (!(await this.#named(() => take(path, own)))) {
       signal?.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      // Of those that have withdrawn for each other, one is first.
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS * (0.5 + Math.random())));
     }
-    const held = async (): Promise<boolean> => (await readFile(path, 'utf8').catch(() => '')) === own;
-    const renew = async (): Promise<void> => {
+    const renew = (): void => {
       const now = new Date();
-      if (await held()) await utimes(path, now, now);
+      utimes(own, now, now).catch(() => {});
     };
-    const renewal = setInterval(() => void renew().catch(() => {}), RENEWAL_MS);
+    const renewal = setInterval(renew, RENEWAL_MS);
     renewal.unref();
     try {
       signal?.throwIfAborted();
       return await body();
     } finally {
       clearInterval(renewal);
-      if (await held()) await rm(path, { force: true }).catch(() => {});
+      await rm(own, { force: true }).catch(() => {});
     }
   }
 
@@ -198,28 +198,42 @@ async function files(path: string): Promise<string[]> {
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }
 
-/** Returns true when this process now holds the lock. An abandoned one is removed. */
+/**
+ * Returns true when `own` now holds the lock `path`. The file is written before it is looked for others, so that of two
+ * that come at once at least one sees the other, and withdraws.
+ */
 async function take(path: string, own: string): Promise<boolean> {
+  if (await isHeld(path, own)) return false;
+  let alone = false;
   try {
-    const file = await open(path, 'wx');
-    try {
-      await file.writeFile(own);
-    } finally {
-      await file.close();
-    }
-    return true;
-  } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') throw cause;
+    await writeFile(own, '', { flag: 'wx' });
+    // One that was suspended meanwhile may have lost its file.
+    alone =
+      !(await isHeld(path, own)) &&
+      (await stat(own).then(
+        () => true,
+        () => false,
+      ));
+  } finally {
+    if (!alone) await rm(own, { force: true });
   }
-  const [changed, holder] = await Promise.all([
-    stat(path).then(
+  return alone;
+}
+
+/** Returns true when another one than `own` holds the lock, or is about to. Removes abandoned files. */
+async function isHeld(path: string, own: string): Promise<boolean> {
+  const folder = dirname(path);
+  const begin = `${basename(path)}.`;
+  for (const name of await readdir(folder)) {
+    const other = join(folder, name);
+    if (!name.startsWith(begin) || other === own) continue;
+    const changed = await stat(other).then(
       ({ mtimeMs }) => mtimeMs,
-      () => Infinity,
-    ),
-    readFile(path, 'utf8').catch(() => ''),
-  ]);
-  const [, pid] = /^(\d+)(?: |$)/.exec(holder) ?? [];
-  if (Date.now() - changed > LOCK_MS || (pid !== undefined && !isAlive(Number(pid)))) await rm(path, { force: true });
+      () => 0,
+    );
+    if (Date.now() - changed <= LOCK_MS && isAlive(Number.parseInt(name.slice(begin.length), 10))) return true;
+    await rm(other, { force: true });
+  }
   return false;
 }
 

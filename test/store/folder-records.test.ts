@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -162,15 +163,28 @@ describe('models in a folder', () => {
     const ended = spawn(process.execPath, ['-e', '']);
     await new Promise((resolve) => ended.on('exit', resolve));
     await records.lock('a', undefined, async () => {
-      const [file] = files();
-      writeFileSync(file!, String(ended.pid));
+      const [file = ''] = files();
+      renameSync(file, file.replace(`.${process.pid}.`, `.${ended.pid}.`));
       expect(await records.lock('a', undefined, async () => 'taken')).toBe('taken');
     });
     await records.lock('b', undefined, async () => {
       const file = files().find((path) => path.includes('lock'))!;
       utimesSync(file, new Date(0), new Date(0));
-      expect(await records.lock('b', undefined, async () => 'taken')).toBe('taken');
+      await records.lock('b', undefined, async () => {
+        // Another process that has found it abandoned, too, removes it late, and a third one comes.
+        rmSync(file, { force: true });
+        const third = new AbortController();
+        setTimeout(() => third.abort(new Error('held')), 300);
+        await expect(records.lock('b', third.signal, async () => 'taken')).rejects.toThrow('held');
+      });
     });
+    let inside = 0;
+    const alone = records.lock.bind(records, 'd', undefined, async () => {
+      expect(++inside).toBe(1);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      inside--;
+    });
+    await Promise.all([alone(), alone(), alone()]);
     const control = new AbortController();
     await records.lock('c', undefined, async () => {
       const waiting = records.lock('c', control.signal, async () => 'taken');
