@@ -44,11 +44,11 @@ def look(model: UniPic, codec: Codec, picture: np.ndarray, question: str, most: 
     patches = model.siglip2.c.patches
     prompt = codec.ids(f"<|im_start|>user\n{'<image>' * patches}\n{question}<|im_end|>\n<|im_start|>assistant\n")
     assert prompt.count(IMAGE_TOKEN) == patches
-    pixels, kept = to_float(picture[None]), torch.arange(patches)[None]
+    visual, kept = model.siglip2_proj(model.siglip2(to_float(picture[None]))).float(), torch.arange(patches)[None]
     reply: list[int] = []
     first = None
     while len(reply) < most and codec.end not in reply:
-        logits = model.lm.logits(model.look([prompt + reply], pixels, kept)[0, -1])
+        logits = model.lm.logits(model.look([prompt + reply], visual, kept)[0, -1])
         first = logits if first is None else first
         reply.append(int(logits.argmax()))
     return prompt, reply, first

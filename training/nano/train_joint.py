@@ -35,13 +35,14 @@ from growth import grown
 from machine import Clock, add_clock_arguments, autocast, choose_device, save
 from model import Config, deepened, layers_of
 from optimiser import Muon
-from tower import TowerConfig
+from tower import TowerConfig, grid_waves
 from train import CLIP, TEXT_WEIGHT, learning_rate
 from unipic import GALLERY, PictureConfig, UniPic
 
 COPIES = 4  # noises for each token
 SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent", "siglip2")  # what answers depend on
 LOWER_TOWER = ("siglip2.embeddings.", *(f"siglip2.encoder.layers.{i}." for i in range(3)))  # all but its last block
+PLACES, PLACES_WEIGHT = 16, 0.5  # channels of visual tokens that tell a token's place; of that in the loss of looking
 EMA = 0.999
 LOG, SAVE_SECONDS = 100, 180
 
@@ -113,10 +114,22 @@ def picture_loss(model: UniPic, batch: pb.Pictures, r: Random, schedule: Schedul
 
 
 def answer_loss(model: UniPic, batch: pb.Questions) -> tuple[Tensor, Tensor]:
-    """Cross entropy of the answers and the share of their tokens that are right. Pictures of pixels go by the tower, of tokens by the MAR encoder."""
-    hidden = model.see(batch.rows, batch.pictures) if batch.kept is None else model.look(batch.rows, batch.pictures, batch.kept)
+    """Cross entropy of the answers and the share of their tokens that are right. Pictures of pixels go by the tower, which also learns to tell places; of tokens by the MAR encoder."""
+    if batch.kept is None:
+        hidden, places = model.see(batch.rows, batch.pictures), 0.0
+    else:
+        visual = model.siglip2_proj(model.siglip2(batch.pictures)).float()
+        hidden, places = model.look(batch.rows, visual, batch.kept), PLACES_WEIGHT * places_loss(visual, model.siglip2.c)
     logits = model.lm.logits(hidden.reshape(-1, hidden.shape[-1])[batch.answers]).float()
-    return F.cross_entropy(logits, batch.targets), (logits.argmax(-1) == batch.targets).float().mean()
+    return F.cross_entropy(logits, batch.targets) + places, (logits.argmax(-1) == batch.targets).float().mean()
+
+
+def places_loss(visual: Tensor, c: TowerConfig) -> Tensor:
+    """How far the first PLACES channels of visual tokens (R, N, D) are from the sines and cosines of their rows and columns.
+
+    A language model finds what is at a place by the positions of its tokens; where a thing is, it can only read from the thing's tokens.
+    """
+    return F.mse_loss(visual[..., :PLACES], grid_waves(c.grid, PLACES).to(visual).expand(len(visual), -1, -1))
 
 
 def text_loss(model: UniPic, batch: batches.Batch) -> tuple[Tensor, Tensor]:

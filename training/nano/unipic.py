@@ -259,16 +259,13 @@ class UniPic(nn.Module):
         """Hidden states (R, T, D) of prompts with the pictures (R, N, C) at their placeholders."""
         return self.lm.states(self.embed(prompts, self.visual(self.mar.encode(pictures)))[0])
 
-    def look(self, prompts: list[list[int]], pictures: Tensor, kept: Tensor | int) -> Tensor:
-        """The same by the tower: pictures (R, S, S, 3) in -1..1, whose tokens `kept` (R, K), in ascending order, have K placeholders; those left out leave their positions empty. A number: so many, by `spread`."""
-        tokens = self.siglip2(pictures)
+    def look(self, prompts: list[list[int]], visual: Tensor, kept: Tensor | int) -> Tensor:
+        """The same by the tower: visual tokens (R, N, D), its projected ones, of which `kept` (R, K), in ascending order, have K placeholders; those left out leave their positions empty. A number: so many, by `spread`."""
         if isinstance(kept, int):
-            with torch.no_grad():
-                kept = spread(self.siglip2_proj(tokens).float(), kept)
-        tokens = tokens.gather(1, kept[..., None].expand(-1, -1, tokens.shape[-1]))
-        x = self.embed(prompts, self.siglip2_proj(tokens).float())[0]
+            kept = spread(visual.detach(), kept)
+        x = self.embed(prompts, visual.gather(1, kept[..., None].expand(-1, -1, visual.shape[-1])))[0]
         (rows, count), start = kept.shape, prompts[0].index(IMAGE_TOKEN)
         positions = torch.arange(x.shape[1]).repeat(rows, 1)
         positions[:, start : start + count] = start + kept
-        positions[:, start + count :] += self.siglip2.c.patches - count
+        positions[:, start + count :] += visual.shape[1] - count
         return self.lm.states(x, positions)
