@@ -1,8 +1,10 @@
 /** The models that an engine holds, and their sessions, by the numbers with which the page identifies them. */
 import { InputError, StorageError } from '../errors.ts';
+import { Queue } from '../generate/queue.ts';
+import type { LoadListener } from './loaded.ts';
 import type { Library } from '../saved/library.ts';
 import type { Session } from '../session.ts';
-import type { ModelInfo, SessionInfo } from '../worker/api.ts';
+import type { DeviceRequest, ModelInfo, SessionInfo } from '../worker/api.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { EngineModel } from './model.ts';
 
@@ -10,6 +12,7 @@ export class HostedModel {
   readonly loaded: LoadedModel;
   readonly #id: number;
   readonly #sessions = new Map<number, Session>();
+  readonly #recoveries = new Queue();
   #next = 1;
 
   constructor(id: number, loaded: LoadedModel) {
@@ -78,6 +81,12 @@ export class HostedModel {
     this.#sessions.delete(id);
     await session?.destroy();
     this.model.trim();
+  }
+
+  /** Recoveries run one after the other, so that each frees the device of the one before it. */
+  async recover(request: DeviceRequest, listener: LoadListener): Promise<ModelInfo> {
+    await this.#recoveries.run(listener.signal, () => this.loaded.recover(request, listener));
+    return this.info;
   }
 
   /** Throws `StorageError('unavailable')` where nothing can be saved. */

@@ -222,8 +222,16 @@ describe('a session', () => {
 
 describe('a lost device', () => {
   const lost: Losable[] = [];
+  /** Devices that were opened and not destroyed. */
+  let held = 0;
   const open: OpenDevice = async (request, signal) => {
     const device = await openDevice(testPlatform, request, signal);
+    held++;
+    const destroy = device.backend.destroy.bind(device.backend);
+    device.backend.destroy = () => {
+      held--;
+      destroy();
+    };
     const wrapped = losable(device.backend);
     lost.push(wrapped);
     return { ...device, backend: wrapped.backend };
@@ -262,5 +270,12 @@ describe('a lost device', () => {
     expect(await plain.prompt('And you?')).toBe(second);
     plain.destroy();
     await fragile.destroy();
+  });
+
+  test('of two recoveries at once, each frees the device of the one before it', async () => {
+    const fragile = await testFace(open).load(tinyModel(), WASM);
+    await Promise.all([fragile.recover(), fragile.recover()]);
+    await fragile.destroy();
+    expect(held).toBe(0);
   });
 });

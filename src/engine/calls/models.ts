@@ -40,11 +40,7 @@ export function modelCalls(
     // Pages that only load do not download it.
     inspect: async ({ input, settings, once }, { signal }) =>
       (await import('../report.ts')).report(platform, input, settings, { signal, once }),
-    recover: async ({ request, ...of }, context) => {
-      const hosted = models.get(of);
-      await hosted.loaded.recover(request, listener(context));
-      return hosted.info;
-    },
+    recover: ({ request, ...of }, context) => models.get(of).recover(request, listener(context)),
     watch: (of, context) => {
       const { loaded } = models.get(of);
       loaded.onLost = (error) => context.event({ lost: packError(error) });
