@@ -22,11 +22,19 @@ export class Spill {
   }
 
   async write(bytes: Uint8Array): Promise<number> {
-    this.#begun ??= this.#shelf.begin(this.#generation);
-    await this.#begun;
     const number = this.#next++;
-    await this.#shelf.write(this.#generation, number, bytes);
+    // Held from here on: a drop of all others meanwhile would discard the generation that it is written to.
     this.#held.add(number);
+    try {
+      this.#begun ??= this.#shelf.begin(this.#generation);
+      await this.#begun;
+      await this.#shelf.write(this.#generation, number, bytes);
+    } catch (error) {
+      this.#held.delete(number);
+      // The next write begins the generation again, in case another tab has removed it.
+      this.#begun = undefined;
+      throw error;
+    }
     this.#pulse ??= setInterval(() => void this.#renew(), RENEWAL);
     // It must not keep Node alive.
     (this.#pulse as { unref?: () => void }).unref?.();
@@ -51,9 +59,8 @@ export class Spill {
     this.#held.clear();
     const begun = this.#begun;
     this.#begun = undefined;
-    if (begun === undefined) return;
-    await begun.catch(() => undefined);
-    await this.#shelf.discard(this.#generation);
+    await begun?.catch(() => undefined);
+    if (this.#next > PULSE + 1) await this.#shelf.discard(this.#generation);
   }
 
   async #renew(): Promise<void> {

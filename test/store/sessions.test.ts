@@ -11,6 +11,7 @@ import { Database } from '../../src/store/database.ts';
 import { FolderShelf } from '../../src/store/folder-shelf.ts';
 import { IndexedShelf } from '../../src/store/indexed-shelf.ts';
 import { SessionStore, type SaveFacts } from '../../src/store/session-store.ts';
+import { Spill } from '../../src/store/spill.ts';
 import { isManifest, RECORD_VERSION, sealed, type Shelf } from '../../src/store/shelf.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'octavo-shelf-'));
@@ -71,6 +72,22 @@ describe.each<[string, () => Shelf]>([
       message: expect.stringContaining('Octavo.sessions.list'),
     });
     expect(await content(store, 'one/ä\u0000')).toEqual([1, 2, 3]);
+  });
+
+  test('pages that are offloaded while all others are dropped stay, and a generation that another tab removed begins again', async () => {
+    const shelf = create();
+    const spill = new Spill(shelf);
+    const first = await spill.write(Uint8Array.of(1));
+    const writing = spill.write(Uint8Array.of(2));
+    await spill.drop(first);
+    const second = await writing;
+    expect(await spill.read(second)).toEqual(Uint8Array.of(2));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await shelf.sweep(0)).toBe(1);
+    await expect(spill.write(Uint8Array.of(3))).rejects.toMatchObject({ code: 'changed' });
+    expect(await spill.read(await spill.write(Uint8Array.of(4)))).toEqual(Uint8Array.of(4));
+    await spill.free();
+    expect(await shelf.sweep(-1)).toBe(0);
   });
 
   test.each([[''], ['x'.repeat(201)], [5 as unknown as string]])('the name %p is refused', async (name) => {
