@@ -22,7 +22,7 @@ export async function checkAndTune(
 ): Promise<void> {
   const key = ['forms', VERSION, backend.description];
   const kept = await records?.get<Choice>(key).catch(() => undefined);
-  if (kept !== undefined && adopt(backend, kept)) {
+  if (kept && adopt(backend, kept)) {
     try {
       await selfCheck(backend, judge);
       return;

@@ -34,13 +34,13 @@ export class FolderRecords implements Records {
     this.#folder = folder;
   }
 
-  get<T>(key: Key): Promise<T | undefined> {
+  get<T>(key: Key): Promise<T | null | undefined> {
     return this.#named(() => read<T>(this.#path(key)));
   }
 
-  all<T>(prefix: Key): Promise<T[]> {
+  all<T>(prefix: Key): Promise<(T | null)[]> {
     return this.#named(async () => {
-      const values: T[] = [];
+      const values: (T | null)[] = [];
       for (const path of await files(this.#path(prefix))) {
         const value = await read<T>(path);
         if (value !== undefined) values.push(value);
@@ -53,13 +53,13 @@ export class FolderRecords implements Records {
     return this.#named(async () => (await files(this.#path(prefix))).length);
   }
 
-  change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+  change<T>(key: Key, decide: (found: T | null | undefined) => Change): Promise<T | null | undefined> {
     const changed = this.#changing.then(() => this.#change(key, decide));
     this.#changing = changed.catch(() => undefined);
     return changed;
   }
 
-  #change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+  #change<T>(key: Key, decide: (found: T | null | undefined) => Change): Promise<T | null | undefined> {
     return this.#named(async () => {
       await (this.#swept ??= sweepDrafts(this.#folder).catch(() => {}));
       const own = this.#path(key);
@@ -136,7 +136,7 @@ function nameOf(part: string): string {
 }
 
 /** Returns undefined when there is none; null when the file does not hold a value. */
-async function read<T>(path: string): Promise<T | undefined> {
+async function read<T>(path: string): Promise<T | null | undefined> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -148,7 +148,7 @@ async function read<T>(path: string): Promise<T | undefined> {
   try {
     return deserialize(bytes) as T;
   } catch {
-    return null as T;
+    return null;
   }
 }
 

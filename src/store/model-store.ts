@@ -229,8 +229,9 @@ export class ModelStore {
     throw await this.#damaged(manifest, index);
   }
 
-  note<T>(name: string): Promise<T | undefined> {
-    return this.#records.get<T>(['note', storedAddress(name)]);
+  /** Undefined where there is none, and where it is damaged. */
+  async note<T>(name: string): Promise<T | undefined> {
+    return (await this.#records.get<T>(['note', storedAddress(name)])) ?? undefined;
   }
 
   setNote(name: string, value: unknown): Promise<void> {

@@ -23,14 +23,15 @@ export interface StorageEstimate {
 }
 
 export interface Records {
-  get<T>(key: Key): Promise<T | undefined>;
-  /** Returns all values whose keys begin with `prefix`. */
-  all<T>(prefix: Key): Promise<T[]>;
+  /** Undefined where there is none; null where what is stored is damaged, so that it can be removed. */
+  get<T>(key: Key): Promise<T | null | undefined>;
+  /** Returns all values whose keys begin with `prefix`, null for those that are damaged. */
+  all<T>(prefix: Key): Promise<(T | null)[]>;
   count(prefix: Key): Promise<number>;
   /**
    * Reads `key`, lets `decide` choose what to do, and does it; resolves with the value found. Throws `StorageError`.
    */
-  change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined>;
+  change<T>(key: Key, decide: (found: T | null | undefined) => Change): Promise<T | null | undefined>;
   put(...entries: readonly Entry[]): Promise<void>;
   /** Whether bytes are stored as Blobs. */
   blobs(): Promise<boolean>;

@@ -87,7 +87,7 @@ test('documents are read in the background, found together, and there again afte
 
 test('a file whose Blob the browser has lost is gone, and its text stays', async () => {
   class Losing extends FolderRecords {
-    override async get<T>(key: Key): Promise<T | undefined> {
+    override async get<T>(key: Key): Promise<T | null | undefined> {
       if (key[0] !== 'bytes') return super.get<T>(key);
       const blob = new Blob(['x']);
       blob.arrayBuffer = () => Promise.reject(new DOMException('gone', 'NotReadableError'));
@@ -244,7 +244,7 @@ const SHIPS = 'Anna Berta Clara Dora Emma Frida Greta Hanna Ida Julia Klara Lott
 /** How many pages of a document are kept that is not read to its end. */
 const keptPages = async (id: string): Promise<number> => {
   const parts = await new FolderRecords(folder).all<{ readonly pages: readonly unknown[] }>(['pages', 'papers', id]);
-  return parts.reduce((sum, { pages }) => sum + pages.length, 0);
+  return parts.reduce((sum, part) => sum + (part?.pages.length ?? 0), 0);
 };
 
 test('a document that was being read when its tab was closed is read on from the page under way', async () => {
@@ -419,7 +419,7 @@ describe('text in pictures', () => {
 /** A disk that is full, has no room for one kind of records, or neither. */
 class Disk extends FolderRecords {
   full: boolean | string = false;
-  override async change<T>(key: Key, decide: (found: T | undefined) => Change): Promise<T | undefined> {
+  override async change<T>(key: Key, decide: (found: T | null | undefined) => Change): Promise<T | null | undefined> {
     if (this.full === true) throw new StorageError('quota', 'full');
     return super.change(key, decide);
   }

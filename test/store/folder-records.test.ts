@@ -73,6 +73,13 @@ test('a family of keys has no value of its own, and can be changed as one', asyn
   expect([found, await records.count(['a'])]).toEqual([undefined, 0]);
 });
 
+test('a note that is damaged is as none, so that what it said is looked up again', async () => {
+  const store = new ModelStore(new FolderRecords(folder));
+  await store.setNote('hf:owner/repo', [{ path: 'model.gguf', size: 1 }]);
+  for (const file of files()) writeFileSync(file, 'text');
+  expect(await store.note('hf:owner/repo')).toBeUndefined();
+});
+
 describe('models in a folder', () => {
   test('are downloaded once, listed and removed, with no secret on the disk', async () => {
     await load();
