@@ -133,6 +133,43 @@ test('a changed file takes the place of the old one, and only its new passages a
   expect(again.texts).toEqual([]);
 });
 
+test('documents that were read without an embedder, or with another one, get vectors, and those of the other one go', async () => {
+  const plain = await open();
+  const { id } = await plain.add(harbour());
+  await plain.settled();
+  plain.close();
+  const embedder = counting();
+  const old = await open({ embedder });
+  await old.settled();
+  expect(embedder.texts).toHaveLength(2);
+  const other = { ...counting(), fingerprint: 'other' };
+  const library = await open({ embedder: other });
+  await library.settled();
+  expect(other.texts).toHaveLength(2);
+  expect((await library.list())[0]?.state).toBe('ready');
+  const kept = async (name: string): Promise<boolean> =>
+    (await new FolderRecords(folder).get(['vectors', 'papers', id, name])) !== undefined;
+  expect([await kept('counting'), await kept('other')]).toEqual([false, true]);
+  // A tab that goes on with the other one makes nothing twice.
+  await old.add(garden());
+  await old.settled();
+  expect(embedder.texts).toHaveLength(3);
+  expect((await old.search('How many cranes?'))[0]?.document).toBe(id);
+});
+
+test('where the embedder fails, documents are read and found by words, and it is told', async () => {
+  const library = await open({
+    embedder: { ...counting(), embed: () => Promise.reject(new Error('the device was lost')) },
+  });
+  await library.add(harbour());
+  await library.add(garden());
+  await expect(library.settled()).rejects.toThrow('the device was lost');
+  expect((await library.list()).map(({ state }) => state)).toEqual(['read', 'read']);
+  const words = await open();
+  expect((await words.list()).map(({ state }) => state)).toEqual(['ready', 'ready']);
+  expect((await words.search('roses'))[0]?.text).toContain('four roses');
+});
+
 test('of two tabs one reads, and both find', async () => {
   const embedder = counting(20);
   const [a, b] = [await open({ embedder }), await open({ embedder })];
@@ -194,6 +231,9 @@ test('a page that is hidden lets another tab read, loses nothing that was read, 
     await library.add(garden());
     await library.settled();
     expect(own.texts).toHaveLength(17);
+    // Both have made them.
+    const [{ id }] = (await library.list()) as [{ id: string }];
+    expect(await new FolderRecords(folder).get(['vectors', 'papers', id, 'counting'])).toHaveProperty('size', 60);
   } finally {
     delete (globalThis as { document?: unknown }).document;
   }

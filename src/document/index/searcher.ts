@@ -81,6 +81,22 @@ export class Searcher {
     this.#index.remove(ids);
   }
 
+  /** Documents with passages that have no vector yet; none where there is no embedder. */
+  lacking(): ReadonlySet<string> {
+    const lacking = new Set<string>();
+    if (this.#embedder === undefined) return lacking;
+    for (const [id, { document }] of this.#held) if (!this.#vectors.has(id)) lacking.add(document);
+    return lacking;
+  }
+
+  /** Vectors of a document that are there, by the text that they were made of. */
+  vectorsOf(document: string): (readonly [text: string, vector: QuantisedVector])[] {
+    return [...this.#held].flatMap(([id, held]) => {
+      const vector = held.document === document ? this.#vectors.get(id) : undefined;
+      return vector === undefined ? [] : [[embeddedText(held), vector] as const];
+    });
+  }
+
   /**
    * Makes the vectors that are missing, of one document or of all. `known` gives those that were made before, by the text that they were made of; `keep` is told
    * each batch of new ones.

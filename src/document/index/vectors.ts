@@ -12,6 +12,10 @@ export class Vectors {
     return this.#rows.has(id);
   }
 
+  get(id: number): QuantisedVector | undefined {
+    return this.#rows.get(id);
+  }
+
   delete(id: number): void {
     this.#rows.delete(id);
   }

@@ -82,6 +82,8 @@ export class DocumentLibrary {
   /** Resolves when the page is shown again; undefined while it is. */
   #hidden: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #refreshing: Promise<unknown> = Promise.resolve();
+  /** Why the embedder made no vectors in this turn. */
+  #embedFault: unknown;
   /** Passwords are not kept. */
   readonly #passwords = new Map<string, string>();
 
@@ -96,9 +98,12 @@ export class DocumentLibrary {
     return this.#closed.signal;
   }
 
-  entries(): Promise<LibraryEntry[]> {
+  async entries(): Promise<LibraryEntry[]> {
     this.#alive();
-    return this.#shelf.entries();
+    const entries = await this.#shelf.entries();
+    if (this.#hooks.embedder !== undefined) return entries;
+    // Without an embedder nothing is missing.
+    return entries.map((entry) => (entry.state === 'read' ? { ...entry, state: 'ready' } : entry));
   }
 
   /** Resolves when the file is stored; it is read in the background. The same file again is the entry that is there. */
@@ -252,18 +257,23 @@ export class DocumentLibrary {
   async #readAll(): Promise<void> {
     this.#closed.signal.throwIfAborted();
     this.#turn = new AbortController();
+    this.#embedFault = undefined;
     const { signal } = this.#turn;
     try {
       await this.#shelf.alone(signal, async () => {
+        // With what other tabs have read.
+        if (this.#hooks.embedder !== undefined) await this.#refresh();
         for (;;) {
           await Promise.race([this.#paused?.promise, aborted(signal)]);
           signal.throwIfAborted();
           this.#again = false;
           const entries = await this.#shelf.entries();
-          const { embedder, ocr } = this.#hooks;
-          const wanted = embedder === undefined ? ['waiting'] : ['waiting', 'read'];
+          const { ocr } = this.#hooks;
+          // Also of documents that were read without an embedder, or with another one.
+          const lacking = this.#embedFault === undefined ? this.#searcher.lacking() : new Set<string>();
           const todo = entries.filter(
-            ({ state, recognition }) => wanted.includes(state) || (recognition === 'asked' && ocr !== undefined),
+            ({ id, state, recognition }) =>
+              state === 'waiting' || lacking.has(id) || (recognition === 'asked' && ocr !== undefined),
           );
           const [next] = todo;
           if (next === undefined) break;
@@ -275,6 +285,7 @@ export class DocumentLibrary {
       return;
     }
     await this.#refresh();
+    if (this.#embedFault !== undefined) throw this.#embedFault;
   }
 
   async #readOne(entry: LibraryEntry, waiting: number, entries: readonly LibraryEntry[]): Promise<void> {
@@ -293,10 +304,7 @@ export class DocumentLibrary {
       // What had the name before is replaced, and gives the vectors of what is the same in both.
       const before = entries.filter((one) => one.name === name && one.id !== id && one.added < entry.added);
       await this.#refresh();
-      if (embedder !== undefined) {
-        await this.#embed(id, before, hear);
-        await this.#shelf.update(id, { state: 'ready' });
-      }
+      if (embedder !== undefined && this.#embedFault === undefined) await this.#embed(id, before, hear);
       for (const one of before) {
         await this.#shelf.remove(one.id);
         this.#forget(one.id);
@@ -386,12 +394,27 @@ export class DocumentLibrary {
     if (this.#job?.id === id) this.#job.abort.abort(CANCELLED);
   }
 
+  /** What fails here is no fault of the document, which words find: the other ones are read without vectors, and `settled` tells it. */
   async #embed(id: string, before: readonly LibraryEntry[], hear: (progress: ReadingProgress) => void): Promise<void> {
+    try {
+      await this.#embedAll(id, before, hear);
+    } catch (error) {
+      if (this.#turn.signal.aborted || error instanceof StorageError) throw error;
+      this.#embedFault = error;
+    }
+  }
+
+  async #embedAll(
+    id: string,
+    before: readonly LibraryEntry[],
+    hear: (progress: ReadingProgress) => void,
+  ): Promise<void> {
     const { fingerprint = '' } = this.#hooks.embedder ?? {};
+    await this.#shelf.update(id, { state: 'read' });
     const known = new Map<string, QuantisedVector>();
     for (const one of [...before.map((entry) => entry.id), id])
       for (const [text, vector] of await this.#shelf.vectors(one, fingerprint)) known.set(text, vector);
-    const own = new Map<string, QuantisedVector>();
+    const own = new Map(this.#searcher.vectorsOf(id).map(([text, vector]) => [keyOf(text), vector]));
     const begun = performance.now();
     let batches = 0;
     try {
@@ -416,9 +439,11 @@ export class DocumentLibrary {
           await Promise.race([this.#paused?.promise, aborted(this.#turn.signal)]);
         },
       });
-    } finally {
+    } catch (error) {
       await this.#shelf.keepVectors(id, fingerprint, own);
+      throw error;
     }
+    await this.#shelf.keepAllVectors(id, fingerprint, own);
   }
 
   /** Takes in what is stored now, and lets go what is not any more. One at a time. */
@@ -433,10 +458,15 @@ export class DocumentLibrary {
     const entries = await this.#shelf.entries();
     const there = new Set(entries.map(({ id }) => id));
     for (const id of this.#contents.keys()) if (!there.has(id)) this.#forget(id);
-    const { fingerprint } = this.#hooks.embedder ?? {};
+    const lacking = this.#searcher.lacking();
     for (const { id, name, state, read } of entries) {
       const known = this.#contents.get(id);
-      if ((known !== undefined && known.read === read) || (state !== 'read' && state !== 'ready')) continue;
+      if (state !== 'read' && state !== 'ready') continue;
+      if (known !== undefined && known.read === read) {
+        // Another tab may have made its vectors.
+        if (lacking.has(id)) await this.#takeVectors(id);
+        continue;
+      }
       this.#forget(id);
       const content = await this.#shelf.content(id);
       if (content === undefined) {
@@ -447,10 +477,15 @@ export class DocumentLibrary {
       }
       this.#contents.set(id, { name, read, content });
       this.#searcher.add(id, content);
-      if (fingerprint === undefined) continue;
-      const stored = await this.#shelf.vectors(id, fingerprint);
-      if (stored.size > 0) this.#searcher.give(id, (text) => stored.get(keyOf(text)));
+      await this.#takeVectors(id);
     }
+  }
+
+  async #takeVectors(id: string): Promise<void> {
+    const { fingerprint } = this.#hooks.embedder ?? {};
+    if (fingerprint === undefined) return;
+    const stored = await this.#shelf.vectors(id, fingerprint);
+    if (stored.size > 0) this.#searcher.give(id, (text) => stored.get(keyOf(text)));
   }
 
   #forget(id: string): void {

@@ -5,7 +5,8 @@
  *     ['bytes', name, id]                its file
  *     ['content', name, id]              its text with places
  *     ['pages', name, id, reader, from]  pages of a document that is being read, until its text is kept
- *     ['vectors', name, id, embedder]    vectors of its passages, by the text that they were made of
+ *     ['vectors', name, id, embedder]    vectors of its passages, by the text that they were made of; of the last embedder that made all of them, and of one that makes
+ *                                        them now
  *
  * `id` is the hash of the file. An entry is written last and removed first, so that a tab killed at any moment leaves no entry whose file is missing; what a
  * browser has evicted nevertheless is read again from the file, or named as gone.
@@ -176,6 +177,14 @@ export class LibraryShelf {
   keepVectors(id: string, embedder: string, vectors: StoredVectors): Promise<LibraryEntry | undefined> {
     const value = new Map(vectors);
     return this.update(id, {}, () => ({ put: [{ key: ['vectors', this.#name, id, embedder], value }] }));
+  }
+
+  /** The same when all vectors are there: those of other embedders go. A tab that uses them has them in memory, and keeps its own again when it reads. */
+  async keepAllVectors(id: string, embedder: string, vectors: StoredVectors): Promise<void> {
+    await this.update(id, { state: 'ready' }, () => ({
+      put: [{ key: ['vectors', this.#name, id, embedder], value: new Map(vectors) }],
+      remove: [['vectors', this.#name, id]],
+    }));
   }
 
   /** Runs `body` while no other tab or process reads documents of this library. */
