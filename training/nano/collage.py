@@ -28,7 +28,7 @@ SHAPE_HAND = "shape"
 HELD_OUT_SHAPES = frozenset((("circle", "yellow"), ("square", "purple"), ("triangle", "blue"), ("star", "green"), ("diamond", "red"), ("ring", "pink")))
 BUSY = ("stripes", "checks", "dots", "gradient", "clouds")
 TEXT_SHARE, SHAPE_SHARE, TWIN_SHARE, BUSY_SHARE, VARIED_SHARE = 0.22, 0.12, 0.25, 0.5, 0.75
-QUESTIONS = {"what": 22, "count": 12, "where": 18, "beside": 12, "colour": 10, "exists": 10, "describe": 16}
+QUESTIONS = {"what": 18, "count": 12, "where": 28, "beside": 16, "colour": 8, "exists": 8, "describe": 12}
 
 
 @dataclass(frozen=True)

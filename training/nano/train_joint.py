@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -25,6 +26,7 @@ import batches
 import gallery_batches
 import looking
 import picture_batches as pb
+import places
 import tasks
 import vocabulary
 from batches import Codec
@@ -35,14 +37,15 @@ from growth import grown
 from machine import Clock, add_clock_arguments, autocast, choose_device, save
 from model import Config, deepened, layers_of
 from optimiser import Muon
-from tower import TowerConfig, grid_waves
+from patches import to_float
+from tower import TowerConfig
 from train import CLIP, TEXT_WEIGHT, learning_rate
 from unipic import GALLERY, PictureConfig, UniPic
 
 COPIES = 4  # noises for each token
 SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent", "siglip2")  # what answers depend on
 LOWER_TOWER = ("siglip2.embeddings.", *(f"siglip2.encoder.layers.{i}." for i in range(3)))  # all but its last block
-PLACES, PLACES_WEIGHT = 16, 0.5  # channels of visual tokens that tell a token's place; of that in the loss of looking
+PLACES_WEIGHT, PLACES_PICTURES = 1.0, 256  # of places.loss in that of looking; that places.install fits to
 EMA = 0.999
 LOG, SAVE_SECONDS = 100, 180
 
@@ -63,6 +66,7 @@ class Stage:
     absent: float = batches.ABSENT_SHARE  # of a document's questions: what it does not say
     linked: float = 0.0  # about two facts, and follow-ups
     anew: tuple[str, ...] = ()  # parts that are not taken from --from
+    places: bool = False  # begins by making visual tokens tell their places
     enlarged: float = 0.0  # share of pictures to look at that are the gallery's
 
 
@@ -75,10 +79,10 @@ STAGES = {
     # Collages by the tower, which stays as it is and so costs a third; the rest is kept up, for the language model changes under it.
     "seeing": Stage({"look": 60, "text": 15, "paint": 9, "edit": 12, "see": 4}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1e-3, 0.5,
                     {"lm.": 0.5, "mar.": 0.3, "proj_": 0.3}, grown=True, frozen=("siglip2.",), absent=0.12, linked=0.1),
-    # The tower's last block learns to say where things are: alone it had learnt what they are, and forgets the place on the way.
+    # The tower's last block learns to keep places, which it has forgotten while it learnt to name patches.
     "settling": Stage({"look": 70, "text": 12, "see": 6, "paint": 5, "edit": 7}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1.2e-3, 0.7,
                       {"lm.": 0.5, "mar.": 0.3, "proj_": 0.3}, grown=True, absent=0.12, linked=0.1,
-                      frozen=LOWER_TOWER),
+                      frozen=LOWER_TOWER, places=True),
     # The gallery's 64 pixels instead of the small world's 32: the picture half grows (growth.py), by an image tokenizer that --patches brings;
     # looking is kept up, also at what is painted.
     "gallery": Stage({"draw": 36, "redraw": 34, "look": 22, "text": 8}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
@@ -116,20 +120,12 @@ def picture_loss(model: UniPic, batch: pb.Pictures, r: Random, schedule: Schedul
 def answer_loss(model: UniPic, batch: pb.Questions) -> tuple[Tensor, Tensor]:
     """Cross entropy of the answers and the share of their tokens that are right. Pictures of pixels go by the tower, which also learns to tell places; of tokens by the MAR encoder."""
     if batch.kept is None:
-        hidden, places = model.see(batch.rows, batch.pictures), 0.0
+        hidden, place = model.see(batch.rows, batch.pictures), 0.0
     else:
         visual = model.siglip2_proj(model.siglip2(batch.pictures)).float()
-        hidden, places = model.look(batch.rows, visual, batch.kept), PLACES_WEIGHT * places_loss(visual, model.siglip2.c)
+        hidden, place = model.look(batch.rows, visual, batch.kept), PLACES_WEIGHT * places.loss(visual, model.siglip2.c)
     logits = model.lm.logits(hidden.reshape(-1, hidden.shape[-1])[batch.answers]).float()
-    return F.cross_entropy(logits, batch.targets) + places, (logits.argmax(-1) == batch.targets).float().mean()
-
-
-def places_loss(visual: Tensor, c: TowerConfig) -> Tensor:
-    """How far the first PLACES channels of visual tokens (R, N, D) are from the sines and cosines of their rows and columns.
-
-    A language model finds what is at a place by the positions of its tokens; where a thing is, it can only read from the thing's tokens.
-    """
-    return F.mse_loss(visual[..., :PLACES], grid_waves(c.grid, PLACES).to(visual).expand(len(visual), -1, -1))
+    return F.cross_entropy(logits, batch.targets) + place, (logits.argmax(-1) == batch.targets).float().mean()
 
 
 def text_loss(model: UniPic, batch: batches.Batch) -> tuple[Tensor, Tensor]:
@@ -250,6 +246,9 @@ def main() -> None:
     codec = Codec.of(vocabulary.build()) if looks else Codec()
     model = start_model(args, stage, codec)
     table = gallery_batches.Table(model.vae, args.drawings) if "draw" in stage.steps else pb.Table(model.vae)
+    if stage.places:
+        r, shown = Random(f"places/{args.seed}"), looking.Collages(codec, args.drawings)
+        places.install(model, to_float(np.stack([shown.draw(r)[0] for _ in range(PLACES_PICTURES)])))
     model.to(device)
     torch.set_default_device(device)  # of what the model makes; batches come by the feed
     for name, p in model.named_parameters():

@@ -1,0 +1,51 @@
+"""Where a visual token stands, said in the token itself.
+
+A language model finds what is at a place by the positions of its tokens, but where a thing is, it can only read from the
+thing's tokens; and a tower that was trained to name patches has nearly forgotten their places at its end. So the first
+PLACES channels of visual tokens are made to tell them: half a wave and a whole one over the rows, and over the columns.
+`install` fits this by least squares to what the tower still knows; `loss` keeps it up and lets the tower's last block tell it better.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tower import TowerConfig
+from unipic import UniPic
+
+PLACES = 8
+RIDGE = 1e-3
+
+
+def code(c: TowerConfig) -> Tensor:
+    """(N, PLACES)."""
+    angle = torch.pi * (torch.arange(c.grid) + 0.5)[:, None] / c.grid * torch.arange(1, 1 + PLACES // 4)
+    waves = torch.cat([angle.sin(), angle.cos()], -1)  # (grid, PLACES / 2)
+    return torch.cat([waves[:, None].expand(-1, c.grid, -1), waves[None].expand(c.grid, -1, -1)], -1).flatten(0, 1)
+
+
+def loss(visual: Tensor, c: TowerConfig) -> Tensor:
+    """Mean square of what the visual tokens (R, N, D) say of their places less what is so."""
+    return F.mse_loss(visual[..., :PLACES], code(c).to(visual).expand(len(visual), -1, -1))
+
+
+@torch.no_grad()
+def install(model: UniPic, pictures: Tensor) -> None:
+    """Makes the projection write the code of places, fitted on pictures (R, S, S, 3).
+
+    It takes two hidden units a channel, those that matter least, since silu(z) - silu(-z) = z.
+    """
+    first, _, last = model.siglip2_proj
+    x = torch.cat([model.siglip2(part) for part in pictures.split(32)])
+    rows = torch.cat([x, torch.ones_like(x[..., :1])], -1).flatten(0, 1)
+    expected = code(model.siglip2.c).repeat(len(x), 1)
+    fit = torch.linalg.solve(rows.T @ rows + RIDGE * len(rows) * torch.eye(rows.shape[1]), rows.T @ expected)
+    hidden = F.silu(first(x)).flatten(0, 1)
+    units = (hidden.std(0) * last.weight.norm(dim=0)).argsort()[: 2 * PLACES]
+    last.bias += last.weight[:, units] @ hidden[:, units].mean(0)
+    last.weight[:, units] = 0
+    last.weight[:PLACES] = 0
+    last.bias[:PLACES] = 0
+    for sign, own in ((1.0, units[:PLACES]), (-1.0, units[PLACES:])):
+        first.weight[own], first.bias[own] = sign * fit[:-1].T, sign * fit[-1]
+        last.weight[torch.arange(PLACES), own] = sign
