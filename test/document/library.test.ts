@@ -232,8 +232,11 @@ test('a page that is hidden lets another tab read, loses nothing that was read, 
     await library.settled();
     expect(own.texts).toHaveLength(17);
     // Both have made them.
-    const [{ id }] = (await library.list()) as [{ id: string }];
-    expect(await new FolderRecords(folder).get(['vectors', 'papers', id, 'counting'])).toHaveProperty('size', 60);
+    const [ships] = await library.list();
+    expect(await new FolderRecords(folder).get(['vectors', 'papers', ships!.id, 'counting'])).toHaveProperty(
+      'size',
+      60,
+    );
   } finally {
     delete (globalThis as { document?: unknown }).document;
   }
