@@ -1,6 +1,6 @@
 /** Libraries: kept over a reload, read by one tab, incremental, paused; what fails says why, and what was evicted is read again. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Embedder, Recogniser } from '../../src/document/options.ts';
@@ -516,6 +516,28 @@ test('names, options and missing storage are checked', async () => {
   await expect(openLibrary('a', {}, { ...nodeEnvironment, records: async () => undefined })).rejects.toMatchObject({
     code: 'unavailable',
   });
+});
+
+test('where nothing can be written, that is told once, and nothing is tried for ever', async () => {
+  let turns = 0;
+  class Counted extends FolderRecords {
+    override lock<T>(...given: Parameters<FolderRecords['lock']>): Promise<T> {
+      // Without it, other turns would leave no time to notice.
+      if (++turns > 20) throw new Error('too many turns');
+      return super.lock<T>(given[0], given[1], given[2] as () => Promise<T>);
+    }
+  }
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  const library = await openLibrary('papers', {}, { ...nodeEnvironment, records: async () => new Counted(file) });
+  opened.push(library);
+  await expect(library.settled()).rejects.toMatchObject({ code: 'unavailable' });
+  await expect(library.add(garden())).rejects.toMatchObject({
+    code: 'unavailable',
+    message: expect.stringContaining('OCTAVO_CACHE'),
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(turns).toBe(1);
 });
 
 describe('with nano-text', () => {

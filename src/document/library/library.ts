@@ -258,6 +258,8 @@ export class DocumentLibrary {
     this.#closed.signal.throwIfAborted();
     this.#turn = new AbortController();
     this.#embedFault = undefined;
+    // A turn that fails is not followed by another one, unless something is to be read since.
+    this.#again = false;
     const { signal } = this.#turn;
     try {
       await this.#shelf.alone(signal, async () => {
