@@ -116,8 +116,8 @@ export interface SessionState {
   readonly stop: () => void;
 }
 
-/** One call at a time that can be stopped, and ends with its component. */
-function useCall(): {
+/** One call at a time that can be stopped, and ends with its component or where the model changes. */
+function useCall(model: OctavoModel | undefined): {
   readonly busy: boolean;
   readonly error: Error | undefined;
   readonly run: <T>(call: (signal: AbortSignal) => Promise<T>) => Promise<T | undefined>;
@@ -127,7 +127,7 @@ function useCall(): {
   const [error, setError] = useState<Error>();
   const current = useRef<AbortController>(undefined);
   const stop = useCallback(() => current.current?.abort(), []);
-  useEffect(() => stop, [stop]);
+  useEffect(() => stop, [model, stop]);
   const run = useCallback(async <T>(call: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> => {
     current.current?.abort();
     const own = new AbortController();
@@ -157,7 +157,7 @@ export function useSession(model: OctavoModel | undefined, options: Omit<Session
     },
     (made) => made.destroy(),
   );
-  const { busy, error: failure, run, stop } = useCall();
+  const { busy, error: failure, run, stop } = useCall(model);
   const send = useCallback(
     (input: PromptInput, asked: Omit<PromptOptions, 'signal'> = {}) =>
       run(async (signal) => {
@@ -206,7 +206,7 @@ export function usePaint(
   const [pictures, setPictures] = useState<readonly PaintedPicture[]>([]);
   const [preview, setPreview] = useState<Rgba>();
   const [progress, setProgress] = useState<PaintProgress>();
-  const { busy, error, run, stop } = useCall();
+  const { busy, error, run, stop } = useCall(model);
   const make = useCallback(
     (options: BrushOptions<PaintOptions> | BrushOptions<EditOptions>) =>
       run(async (signal) => {

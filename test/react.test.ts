@@ -1,7 +1,7 @@
 /** `octavo/react`: hooks in real React, on models in this process. */
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Window } from 'happy-dom';
-import { act, createElement, StrictMode } from 'react';
+import { act, createElement, StrictMode, useState } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import type { OctavoFace } from '../src/face/octavo.ts';
 import type { OctavoModel } from '../src/face/model.ts';
@@ -109,6 +109,24 @@ describe('a conversation', () => {
     expect(view.now().chat.error).toMatchObject({ code: 'empty' });
     await act(async () => void (await view.now().chat.send('Hello')));
     expect(view.now().chat.error).toBeUndefined();
+  });
+
+  test('another model ends the answer that is coming, without an error', async () => {
+    let change: (of: ModelInput) => void = () => undefined;
+    const view = await render<Chat>(() => {
+      const [of, setOf] = useState<ModelInput>(input);
+      change = setOf;
+      const model = hooks.useModel(of);
+      return { model, chat: hooks.useSession(model.model, { temperature: 0, maxTokens: 500 }) };
+    });
+    await view.until(({ chat }) => chat.session !== undefined);
+    const { model } = view.now().model;
+    let asked: Promise<string | undefined> | undefined;
+    await act(async () => void (asked = view.now().chat.send('Hello')));
+    await act(async () => change(tinyModel()));
+    expect(await asked).toBeUndefined();
+    const { chat } = await view.until((now) => now.chat.session !== undefined && now.model.model !== model);
+    expect(chat).toMatchObject({ busy: false, error: undefined, exchanges: [] });
   });
 
   test('no input loads nothing; a broken file is told', async () => {
