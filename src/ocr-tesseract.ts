@@ -74,10 +74,13 @@ export function tesseract(options: TesseractOptions = {}): TesseractRecogniser {
   let closed = false;
   /** tesseract.js answers one picture after the other; an abort ends the worker, and the next picture starts another. */
   let turn: Promise<unknown> = Promise.resolve();
+  /** Ends the picture that is being read: tesseract.js itself never answers for a worker that was ended. */
+  let end: (reason: unknown) => void = () => undefined;
+  const gone = (): InputError => new InputError('destroyed', 'this recogniser was closed; make another');
 
   const read = async (picture: Blob, signal: AbortSignal | undefined): Promise<readonly RecognisedLine[]> => {
     signal?.throwIfAborted();
-    if (closed) throw new InputError('destroyed', 'this recogniser was closed; make another');
+    if (closed) throw gone();
     worker ??= start(options, languages);
     let running: TesseractWorker;
     try {
@@ -90,21 +93,23 @@ export function tesseract(options: TesseractOptions = {}): TesseractRecogniser {
       worker = undefined;
       void running.terminate();
     };
-    const aborted = new Promise<never>((_, reject) => {
-      if (signal === undefined) return;
-      const abort = (): void => {
-        stop();
-        reject(signal.reason as Error);
-      };
-      if (signal.aborted) abort();
-      else signal.addEventListener('abort', abort, { once: true });
-    });
+    signal?.throwIfAborted();
+    if (closed) throw gone();
+    const ended = new Promise<never>((_, reject) => (end = reject));
+    // It may reject before it is waited for.
+    ended.catch(() => undefined);
+    const abort = (): void => {
+      stop();
+      end(signal?.reason);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
     try {
       const input = node ? new Uint8Array(await picture.arrayBuffer()) : picture;
-      const { data } = await Promise.race([running.recognize(input, {}, { blocks: true }), aborted]);
+      const { data } = await Promise.race([running.recognize(input, {}, { blocks: true }), ended]);
       return linesOf(data.blocks ?? [], leastConfidence);
     } catch (cause) {
       signal?.throwIfAborted();
+      if (closed) throw gone();
       // It says what is wrong by a string, and is of no use afterwards.
       stop();
       const problem = cause instanceof Error ? cause.message : String(cause);
@@ -116,6 +121,8 @@ export function tesseract(options: TesseractOptions = {}): TesseractRecogniser {
           cause,
         },
       );
+    } finally {
+      signal?.removeEventListener('abort', abort);
     }
   };
 
@@ -127,6 +134,7 @@ export function tesseract(options: TesseractOptions = {}): TesseractRecogniser {
     },
     async close() {
       closed = true;
+      end(gone());
       const running = await worker?.catch(() => undefined);
       worker = undefined;
       await running?.terminate();

@@ -60,6 +60,22 @@ describe('failures', () => {
     expect(lines).toHaveLength(2);
   }, 60_000);
 
+  test('the signal of a picture that was read does not end the next one, and closing does', async () => {
+    const { png } = scanned();
+    const of = { width: 1240, height: 1754 };
+    const other = tesseract();
+    const first = new AbortController();
+    await other.recognise(new Blob([png]), { ...of, signal: first.signal });
+    const second = other.recognise(new Blob([png]), of);
+    first.abort();
+    expect((await second).lines).toHaveLength(2);
+    const third = other.recognise(new Blob([png]), of);
+    const ended = expect(third).rejects.toMatchObject({ code: 'destroyed' });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await other.close();
+    await ended;
+  }, 60_000);
+
   test('what is no picture is a FileError, and later pictures are read', async () => {
     const blob = new Blob([Uint8Array.of(1, 2, 3, 4)]);
     await expect(ocr.recognise(blob, { width: 1, height: 1 })).rejects.toMatchObject({ name: 'FileError' });
