@@ -27,7 +27,7 @@ export interface LanguageModelSettings {
   readonly load?: Omit<LoadOptions, 'signal' | 'monitor' | 'onProgress'> | undefined;
   /** What the Prompt API has no option for, such as `maxTokens` and `context`; applies to every session. */
   readonly session?: Omit<SessionOptions, 'signal' | 'monitor' | 'initialPrompts' | 'samplingMode'> | undefined;
-  /** The model is freed when it has had no session for so many milliseconds (default 60,000; Infinity: never). */
+  /** The model is freed when it has had no session for so many milliseconds (default 60,000). Infinity, or more than timers can wait (24.8 days): never. */
   readonly idle?: number | undefined;
 }
 
@@ -117,6 +117,8 @@ export interface LanguageModelConstructor {
 
 /** A model without sessions stays loaded so long, in milliseconds. */
 const IDLE_MS = 60_000;
+/** The longest time of a timer; a longer one ends at once. */
+const LONGEST_MS = 2 ** 31 - 1;
 const DEFAULT_MODE: SamplingMode = 'balanced';
 const PARAMS = {
   defaultTopK: 0,
@@ -168,7 +170,7 @@ class SharedModel {
 
   give(): void {
     this.#users--;
-    if (this.#users > 0 || this.#idle === Infinity) return;
+    if (this.#users > 0 || this.#idle > LONGEST_MS) return;
     this.#timer = setTimeout(() => {
       const model = this.#model;
       this.#model = undefined;

@@ -191,11 +191,16 @@ describe('the exceptions of the specification', () => {
       model.lost = new Promise((resolve) => (lose = resolve));
       return model;
     };
-    const Model = createLanguageModel({ ...face, load }, tinyModel(), { ...SETTINGS, idle: Infinity });
-    await Model.create();
+    const Model = createLanguageModel({ ...face, load }, tinyModel(), { ...SETTINGS, idle: 2 ** 31 });
+    const first = await Model.create();
     lose(new Error('the worker ended'));
     await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(await (await Model.create()).prompt('Hello')).toHaveLength(6);
+    const second = await Model.create();
+    expect(await second.prompt('Hello')).toHaveLength(6);
+    first.destroy();
+    second.destroy();
+    // Longer than timers can wait: never freed for being idle.
+    await new Promise((resolve) => setTimeout(resolve, 5));
     expect([loads(), alive()]).toEqual([2, 1]);
     lose(new Error('this one, too'));
     while (alive() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
