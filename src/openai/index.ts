@@ -87,8 +87,16 @@ async function answer(
     throw refusal(405, `Not allowed: ${request.method} ${pathname.slice(0, 200)}; use ${method}`, {
       code: 'method_not_allowed',
     });
-  if (handler === undefined)
-    return Response.json(name === undefined ? models.list() : models.describe(decodeURIComponent(name)));
+  if (handler === undefined) return Response.json(name === undefined ? models.list() : models.describe(decoded(name)));
   const fields = await readBody(request, maxBody);
   return handler(fields, models.get(fields.text('model')), signal, settings);
+}
+
+/** A name that is no valid encoding stands for itself, and is that of no model. */
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }

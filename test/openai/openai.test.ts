@@ -480,6 +480,7 @@ describe('what cannot be served is refused by name', () => {
     expect(await status('/v1/chat/completions', post(' '.repeat(1001)))).toEqual([413, 'body_too_large']);
     expect(await status('/v1/chat/completions', { method: 'GET' })).toEqual([405, 'method_not_allowed']);
     expect(await status('/v1/models', post('{}'))).toEqual([405, 'method_not_allowed']);
+    expect(await status('/v1/models/%E0%A4%A', {})).toEqual([404, 'model_not_found']);
     expect(await status('/v1/chat', post('{}'))).toEqual([404, 'unknown_url']);
     const endless = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(300)) });
     const init = { method: 'POST', body: endless, duplex: 'half' };
