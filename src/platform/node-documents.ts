@@ -1,7 +1,6 @@
 /** Documents in Node: paths, the cache folder, and pages drawn by @napi-rs/canvas where it is installed. */
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Canvas, DocumentEnvironment } from '../document/environment.ts';
 import { MOST_BYTES } from '../document/limits.ts';
 import { FileError } from '../errors.ts';
@@ -11,6 +10,7 @@ import { FolderRecords } from '../store/folder-records.ts';
 import { readImage } from '../vision/read.ts';
 import { octavoFolder } from './cache-folder.ts';
 import { createNodeDecoder } from './images-node.ts';
+import { pathOf } from './node-files.ts';
 
 interface NodeCanvas extends Canvas {
   encode(format: 'png'): Promise<Uint8Array<ArrayBuffer>>;
@@ -21,7 +21,7 @@ const CANVAS = '@napi-rs/canvas';
 
 export const nodeEnvironment: DocumentEnvironment = {
   async readPath(given) {
-    const path = given.startsWith('file:') ? fileURLToPath(given) : given;
+    const path = given.startsWith('file:') ? pathOf(given) : given;
     const name = basename(path);
     const unreadable = (problem: string, cause?: unknown): FileError =>
       new FileError('missing', { file: path, field: 'document' }, problem, { cause });

@@ -2,7 +2,7 @@
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FileError } from '../errors.ts';
+import { clipped, FileError, InputError } from '../errors.ts';
 import { readAhead, type ByteSource } from '../load/byte-source.ts';
 import type { FileSystemReader } from '../load/file-system.ts';
 
@@ -47,8 +47,24 @@ export const nodeFiles: FileSystemReader = {
     }
   },
   join,
-  fromUrl: fileURLToPath,
+  fromUrl: pathOf,
 };
+
+/** The path of a file URL. Throws `InputError` for one that names no file of this machine. */
+export function pathOf(url: URL | string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    const given = clipped(String(url));
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new InputError(
+      'argument',
+      `${given} is not the address of a file here (${problem}); give its path`,
+      { url: given },
+      { cause },
+    );
+  }
+}
 
 function isMissing(cause: unknown): boolean {
   return (

@@ -1,6 +1,5 @@
 /** The platform of the caller's thread in Node 20 and later, and in Electron's main and utility processes. */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { FacePlatform } from '../face/octavo.ts';
 import { bundledFile, bundledModel, notInBundle, type BundledModel } from '../load/bundled.ts';
 import type { ModelInput } from '../load/index.ts';
@@ -12,7 +11,7 @@ import { nodeEndpoint } from '../worker/endpoints.ts';
 import { openModelStore, sessionFolder } from './cache-folder.ts';
 import { createNodeDecoder } from './images-node.ts';
 import { cloneable } from './input.ts';
-import { nodeFiles } from './node-files.ts';
+import { nodeFiles, pathOf } from './node-files.ts';
 import { packageFolder, startNodeWorker } from './node-worker.ts';
 
 function bundledPath(model: BundledModel): string {
@@ -34,8 +33,8 @@ export function createNodeFace(): FacePlatform<ModelStore> {
     input: async (input: ModelInput) => {
       const bundled = bundledModel(input);
       if (bundled !== undefined) return bundledPath(bundled);
-      if (input instanceof URL && input.protocol === 'file:') return fileURLToPath(input);
-      if (typeof input === 'string' && input.startsWith('file:')) return fileURLToPath(input);
+      if (input instanceof URL && input.protocol === 'file:') return pathOf(input);
+      if (typeof input === 'string' && input.startsWith('file:')) return pathOf(input);
       return cloneable(input);
     },
     readPicture: (input, signal) => readImage(input, { decoder, files: nodeFiles, signal }),

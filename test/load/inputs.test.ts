@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { openModel, type ModelInput } from '../../src/load/index.ts';
 import { cloneable } from '../../src/platform/input.ts';
+import { createNodeFace } from '../../src/platform/node.ts';
 import { nodeFiles } from '../../src/platform/node-files.ts';
 import { f32Tensor, writeGguf } from '../support/gguf-writer.ts';
 import { writeSafetensors } from './safetensors-writer.ts';
@@ -142,4 +143,14 @@ describe('refused by name', () => {
       message: expect.stringMatching(message),
     });
   });
+});
+
+test('a file URL that names no file here is refused, with what is wrong', async () => {
+  for (const url of ['file:///a%2Fb.gguf', 'file://%'])
+    await expect((async () => createNodeFace().input(url))()).rejects.toMatchObject({
+      name: 'InputError',
+      code: 'argument',
+      message: expect.stringContaining(url),
+    });
+  expect(nodeFiles.fromUrl(new URL('file:///a.gguf'))).toMatch(/a\.gguf$/);
 });
