@@ -109,34 +109,22 @@ export class EngineModel implements SessionModel, LoadedModel {
   /** A painting that the previous device did not finish. */
   #interrupted: PaintCheckpoint | undefined;
 
-  private constructor({
-    platform,
-    open,
-    input,
-    settings,
-    file,
-    tokenizer,
-    templates,
-    window,
-    loaded,
-    wasm,
-    fingerprint,
-    embedding,
-  }: ModelParts) {
-    this.embedding = embedding;
+  private constructor(parts: ModelParts) {
+    const { file, loaded } = parts;
+    this.embedding = parts.embedding;
     this.#ranks = ranks(file, loaded.model.language);
-    this.#platform = platform;
-    this.#open = open;
-    this.#input = input;
-    this.#settings = settings;
-    this.tokenizer = tokenizer;
-    this.templates = templates;
-    this.#wasm = wasm;
-    this.window = window;
+    this.#platform = parts.platform;
+    this.#open = parts.open;
+    this.#input = parts.input;
+    this.#settings = parts.settings;
+    this.tokenizer = parts.tokenizer;
+    this.templates = parts.templates;
+    this.#wasm = parts.wasm;
+    this.window = parts.window;
     this.sampling = recommendedSampling(file.metadata);
     this.name = file.name;
     this.#file = file.fingerprint;
-    this.fingerprint = fingerprint;
+    this.fingerprint = parts.fingerprint;
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#multiplyAdds = multiplyAdds(file, loaded.model.language.config.vocabulary);

@@ -286,38 +286,26 @@ function isManifest(value: unknown): value is Manifest {
   return found.check === checkOf(found);
 }
 
-/** Returns the check value of all fields, in a fixed order. */
+/** The fields of a manifest in the order in which its check value covers them. */
+const FIELDS = [
+  'key',
+  'url',
+  'model',
+  'name',
+  'size',
+  'received',
+  'recordBytes',
+  'etag',
+  'lastModified',
+  'sha256',
+  'hashState',
+  'complete',
+  'created',
+] as const satisfies readonly (keyof Manifest)[];
+
 function checkOf(manifest: Manifest): number {
-  const {
-    key,
-    url,
-    model,
-    name,
-    size,
-    received,
-    recordBytes,
-    etag,
-    lastModified,
-    sha256,
-    hashState,
-    complete,
-    created,
-  } = manifest;
+  const { hashState } = manifest;
   const state = isTyped(hashState, 'Uint8Array') ? [...blockSums(hashState as Uint8Array, 0)] : null;
-  const facts = [
-    key,
-    url,
-    model,
-    name,
-    size,
-    received,
-    recordBytes,
-    etag,
-    lastModified,
-    sha256,
-    state,
-    complete,
-    created,
-  ];
+  const facts = FIELDS.map((field) => (field === 'hashState' ? state : manifest[field]));
   return blockSums(new TextEncoder().encode(JSON.stringify(facts)), 1)[0] ?? 0;
 }
