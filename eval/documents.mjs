@@ -45,7 +45,8 @@ export async function run(model, values, machine) {
   const facts = { model: nameOf(model), fingerprint: model.fingerprint, device: model.device.kind };
   const file = new ResultFile(values.json, facts, machine);
   const build = buildHash(new URL('../dist/', import.meta.url));
-  const journal = new Journal(values.json && `${values.json}.rows`, { ...facts, build });
+  const embedding = embedder && { embedder: embedder.fingerprint };
+  const journal = new Journal(values.json && `${values.json}.rows`, { ...facts, ...embedding, build });
   const keep = (part, key) => (result) =>
     file.add(part, key, result, [...new Set([...Object.keys(file.parts[part] ?? {}), key])]);
   const told = (key, result) =>
@@ -90,7 +91,8 @@ export async function run(model, values, machine) {
   if (parts.includes('pages')) {
     if (values.folder === undefined)
       throw new Error('--parts pages needs --folder, which has samples.json and documents/ (documents/pages.mjs)');
-    await measure('pages', embedder ? `pages${method}` : 'pages, BM25', pageRetrieval(values.folder, embedder));
+    const key = embedder ? `pages${method}` : 'pages, BM25';
+    await follow('pages', key, (note) => pageRetrieval(values.folder, { embedder, n, part: key, journal, note }));
   }
   if (parts.includes('fusion') && embedder)
     for (const language of languages)

@@ -264,13 +264,28 @@ function called({ stem: key, start, end }: Term, text: string, language: Languag
   return words === undefined ? [] : words.split(' ').map((word) => stem(word, language));
 }
 
+/** What a question calls an address of mail or of a page, which a text seldom calls anything. */
+const ADDRESSES: readonly (readonly [form: RegExp, words: Readonly<Record<Language, string>>])[] = [
+  [/[\p{L}\p{N}_]@[\p{L}\p{N}-]+\.\p{L}{2}/u, { en: 'email mail', de: 'Email Mail Mailadresse', other: 'email mail' }],
+  [
+    /https?:\/\/[\p{L}\p{N}]|(?<![\p{L}\p{N}])www\.[\p{L}\p{N}]/iu,
+    {
+      en: 'website web link url site',
+      de: 'Website Webseite Web Internetseite Link URL',
+      other: 'website web link url',
+    },
+  ],
+];
+
 /**
- * The stems of a text, without stop words; scripts without spaces give pairs of letters. Of a text that is searched, a time is there as what it is called, too, and so is
- * a unit that is a sign; of a question (`asked`) they are not, since what is called so need not be what was asked for.
+ * The stems of a text, without stop words; scripts without spaces give pairs of letters. Of a text that is searched, a time is there as what it is called, too, and so are
+ * a unit that is a sign and an address; of a question (`asked`) they are not, since what is called so need not be what was asked for.
  */
 export function stemsOf(text: string, language: Language, asked = false): string[] {
   const stems: string[] = [];
   const terms = termsOf(text, language);
+  for (const [form, words] of asked ? [] : ADDRESSES)
+    if (form.test(text)) stems.push(...words[language].split(' ').map((word) => stem(word, language)));
   for (const [i, term] of terms.entries()) {
     const { text: word, stem: key, start } = term;
     // Of a German ordinal only the word: its number is that of too many others to find anything by.

@@ -7,7 +7,9 @@ import { detectLanguage } from '../../src/document/language.ts';
 import { cosine, quantise } from '../../src/document/index/vectors.ts';
 import { searchText } from '../../src/document/answer/follow-up.ts';
 import { fuse, vectorWeight } from '../../src/document/index/fuse.ts';
+import { withoutForm } from '../../src/document/index/form.ts';
 import { namedPages } from '../../src/document/index/named-pages.ts';
+import { namedParts } from '../../src/document/index/named-parts.ts';
 import type { Embedder } from '../../src/document/options.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
 import { openTest, textFile } from '../support/documents.ts';
@@ -53,6 +55,14 @@ test('German inflections have one stem, and numbers keep their form', () => {
   expect(stemsOf('twenty-one or fünf', 'en')).toEqual(['21', '5']);
   // The number of a German ordinal is that of too many others.
   expect(stemsOf('fünf am fünften', 'de')).toEqual(['5', 'funf']);
+});
+
+test('an address is found by what it is called, and a question for one is not', () => {
+  expect(stemsOf('Greta (greta@port.example)', 'en')).toEqual(expect.arrayContaining(['email', 'mail', 'greta']));
+  expect(stemsOf('www.port.example, https://port.example', 'en').filter((stem) => stem === 'link')).toHaveLength(1);
+  expect(stemsOf('Siehe www.hafen.example', 'de')).toContain(stem('Webseiten', 'de'));
+  expect(stemsOf('Who has greta@port.example?', 'en', true)).not.toContain('email');
+  expect(stemsOf('It costs 3 @ 5 www.', 'en')).not.toContain('email');
 });
 
 test('an exponent is a number of its own however it is written, and the mark of a footnote is no word', () => {
@@ -171,6 +181,84 @@ describe('pages that a question names', () => {
     expect((await found('What is said of the mill on the third page?'))[0]).toBe(3);
     document.close();
   });
+});
+
+describe('parts that a question names', () => {
+  const content = readMarkdown(
+    [
+      '# 1 Boats\n\nBoats are old. Figure 2 shows one.',
+      '## 1.1 Oars\n\nOars are long.\n\nFigure 2: An oar.',
+      '# Appendix B\n\nTables of dues.\n\nTable II. Dues of the port.\n\n| Ship | Toll |\n|---|---|\n| Anna | 30 |\n\nA harbour.',
+      '# Kapitel 3\n\nEnde.',
+      '# 2 Boats and Oars\n\nBoth float.',
+    ].join('\n\n'),
+    'boats.md',
+  );
+
+  test.each([
+    ['How long is the oar in Figure 2?', ['Oars are long.\n\nFigure 2: An oar.\n\nAppendix B']],
+    ['What does fig. 3 show?', []],
+    ['Who pays what, by table II?', ['Tables of dues.\n\nTable II. Dues of the port.\n\nShip | Toll']],
+    ['What is said in sections 1.1 and 7?', ['1.1 Oars\n\nOars are long.\n\nFigure 2: An oar.']],
+    ['What does Appendix B hold?', [expect.stringMatching(/^Appendix B[^]*A harbour\.$/)]],
+    ['Was steht in Kapitel 3?', ['Kapitel 3\n\nEnde.']],
+    ['What is said in "Oars" of them?', []],
+    ['How long are they in the “boats and oars” part?', ['2 Boats and Oars\n\nBoth float.']],
+    ['Which part of the boat is a figure of speech?', []],
+  ])('%s', (question, expected) => {
+    expect(namedParts(question, content).map(([from, to]) => content.text.slice(from, to).trim())).toEqual(expected);
+  });
+
+  test('the page with the caption comes first, and not the list of captions', async () => {
+    const listed = Array.from({ length: 8 }, (_, i) => `Figure ${i + 1}: Drawing of a mill ${'. '.repeat(20)}${i + 2}`);
+    const document = await openTest(
+      pdf({
+        pages: [
+          { texts: listed.flatMap((line, i) => column(60, 700 - 40 * i, [line])) },
+          { texts: column(60, 700, ['The wheel of the mill in the drawing turns, as figure 3 shows, to the left.']) },
+          { texts: column(60, 700, ['Figure 3. Plan']) },
+        ],
+      }),
+    );
+    expect((await document.search('Which way does the wheel of the mill turn in Figure 3?'))[0]?.page).toBe(3);
+    document.close();
+  });
+});
+
+test('what a question says about the form of its answer is not searched for', () => {
+  const short: [string, string][] = [
+    ['What was the debt in 2021?Answer in millions.', 'What was the debt in 2021?'],
+    ['Which are blue? Please write the answer as a list, e.g., ["a"]', 'Which are blue?'],
+    ['Is it old? Directly answer "yes" or "no".', 'Is it old?'],
+    ['What is the date? Format it as YYYY-MM-DD.', 'What is the date?'],
+    ['Answer briefly. Who is the mayor?', 'Who is the mayor?'],
+    ['Wie hoch ist die Miete? Bitte antworte auf Deutsch. Runde auf zwei Nachkommastellen.', 'Wie hoch ist die Miete?'],
+  ];
+  for (const [question, expected] of short) expect(withoutForm(question)).toBe(expected);
+  for (const question of [
+    'Answer in one sentence.',
+    'Answer the letter of Mr. Smith.',
+    'Look at 2019. Give the profit in millions.',
+    'The answers differ. Why? List the members.',
+  ])
+    expect(withoutForm(question)).toBe(question);
+});
+
+test('of passages that are alike, that on the page with more of the words comes first', async () => {
+  const wheel = 'The wheel was sold in autumn.';
+  const lines = (text: string, filler: string): string[] => `${text} ${filler.repeat(14)}`.match(/.{1,80}(?:\s|$)/g)!;
+  const [rain, snow] = ['It rained, and the roads were bad. ', 'Snow fell, and all the lanes were white. '];
+  const document = await openTest(
+    pdf({
+      pages: [
+        { texts: [...column(60, 720, lines(wheel, rain)), ...column(60, 400, lines('Nobody came.', rain))] },
+        { texts: [...column(60, 720, lines(wheel, snow)), ...column(60, 400, lines('The mill ground barley.', snow))] },
+      ],
+    }),
+  );
+  const found = await document.search('When was the wheel of the barley mill sold?');
+  expect(found.filter(({ text }) => text.includes('autumn')).map(({ page }) => page)).toEqual([2, 1]);
+  document.close();
 });
 
 test('a heading with nothing under it is found, and each short page by itself', async () => {

@@ -18,7 +18,7 @@ export function vectorWeight(language: Language, embedding: Embedder['embedding'
   return many ? MANY : ENGLISH[language];
 }
 
-/** Scores by passage, of all `ids`; a passage that a retriever does not know counts as its lowest. */
+/** Scores by passage, of all `ids`; a passage that a retriever does not know counts as its lowest. A weight of Infinity leaves words out. */
 export function fuse(
   ids: readonly number[],
   words: ReadonlyMap<number, number>,
@@ -26,6 +26,7 @@ export function fuse(
   weight: number,
 ): Map<number, number> {
   if (meaning === undefined || meaning.size === 0) return new Map([...words]);
+  if (weight === Infinity) return new Map([...meaning]);
   const a = standardised(ids, words, 0);
   const b = standardised(ids, meaning, Math.min(...meaning.values()));
   return new Map(ids.map((id, i) => [id, (a[i] ?? 0) + weight * (b[i] ?? 0)]));

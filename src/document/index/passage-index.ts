@@ -14,6 +14,8 @@ export interface Entry {
 
 /** What a heading counts beside the text under it. */
 const PATH_WEIGHT = 0.4;
+/** What the page of a passage, taken as one passage, counts beside it: on MMLongBench-Doc. */
+const PAGE_WEIGHT = 0.25;
 /** Terms of a question that are looked up. */
 const MOST_TERMS = 256;
 
@@ -58,11 +60,25 @@ export class PassageIndex {
     return [...new Set([...stems].slice(0, MOST_TERMS).map((term) => knownForm(term, (own) => this.has(own))))];
   }
 
-  /** Scores by passage; those that share no word with the question are not among them. */
-  scores(question: string): Map<number, number> {
-    const terms = this.terms(question);
-    const found = terms.length === 0 ? [] : this.#search.search(terms.join(' '), { boost: { path: PATH_WEIGHT } });
-    return new Map(found.map(({ id, score }) => [Number(id), score]));
+  /**
+   * Scores by passage; those that share no word with the question are not among them. Each is the sum of its words' scores, times how many there are, and a share of
+   * the same of its page, for which each word counts where it counts most. `pageOf`: what passages of one page have in common; by default each has its own page.
+   */
+  scores(question: string, pageOf: (id: number) => number | string = (id) => id): Map<number, number> {
+    const passages = new Map<number, Tally>();
+    const pages = new Map<number | string, Tally>();
+    for (const term of this.terms(question)) {
+      const most = new Map<number | string, number>();
+      for (const { id, score } of this.#search.search(term, { boost: { path: PATH_WEIGHT } })) {
+        const page = pageOf(Number(id));
+        count(passages, Number(id), score);
+        most.set(page, Math.max(most.get(page) ?? 0, score));
+      }
+      for (const [page, score] of most) count(pages, page, score);
+    }
+    return new Map(
+      [...passages].map(([id, own]) => [id, own.sum * own.words + PAGE_WEIGHT * product(pages.get(pageOf(id)))]),
+    );
   }
 
   /** What each term of a question tells: much where few passages have it. */
@@ -85,6 +101,23 @@ export class PassageIndex {
     return { search: this.#search.toJSON(), languages: [...this.#languages] };
   }
 }
+
+/** The scores of the words that a passage or a page shares with a question, and how many words there are. */
+interface Tally {
+  sum: number;
+  words: number;
+}
+
+function count<Key>(tallies: Map<Key, Tally>, key: Key, score: number): void {
+  const tally = tallies.get(key);
+  if (tally === undefined) tallies.set(key, { sum: score, words: 1 });
+  else {
+    tally.sum += score;
+    tally.words++;
+  }
+}
+
+const product = (tally: Tally | undefined): number => (tally === undefined ? 0 : tally.sum * tally.words);
 
 export interface StoredIndex {
   /** As MiniSearch writes it. */

@@ -4,7 +4,9 @@ import type { Embedder } from '../options.ts';
 import { passagesOf, type Passage } from '../segment.ts';
 import { evidenceOf, type Evidence } from './evidence.ts';
 import { fuse, vectorWeight } from './fuse.ts';
+import { withoutForm } from './form.ts';
 import { namedPages } from './named-pages.ts';
+import { namedParts } from './named-parts.ts';
 import { PassageIndex } from './passage-index.ts';
 import { quantise, Vectors, type QuantisedVector } from './vectors.ts';
 
@@ -22,6 +24,8 @@ interface Held {
   readonly document: string;
   readonly content: DocumentContent;
   readonly passage: Passage;
+  /** What passages that begin on its page have in common; undefined where the document has one page. */
+  readonly page: string | undefined;
 }
 
 /** Texts that an embedder is given at once. */
@@ -34,10 +38,13 @@ export class Searcher {
   readonly #vectors = new Vectors();
   readonly #held = new Map<number, Held>();
   readonly #embedder: Embedder | undefined;
+  readonly #weighed: number | undefined;
   #next = 0;
 
-  constructor(embedder?: Embedder) {
+  /** `weight`: what meaning counts beside words, Infinity for meaning alone; by the documents' language and the embedder where it is not given. */
+  constructor(embedder?: Embedder, weight?: number) {
     this.#embedder = embedder;
+    this.#weighed = weight;
   }
 
   /** Passages that can be found. */
@@ -47,7 +54,7 @@ export class Searcher {
 
   /** How much of a question stands in what was found for it. */
   evidence(question: string, found: readonly Pick<Found, 'content' | 'passage'>[]): Evidence {
-    const asked = question.slice(0, LONGEST_QUESTION);
+    const asked = withoutForm(question.slice(0, LONGEST_QUESTION));
     const texts = found.map(({ content: { text, language }, passage: { start, end, path } }) => ({
       path,
       text: text.slice(start, end),
@@ -59,9 +66,11 @@ export class Searcher {
   /** Words can be found when it returns. */
   add(document: string, content: DocumentContent): void {
     const passages = passagesOf(content);
+    const { pages } = content;
     const entries = passages.map((passage) => {
       const id = this.#next++;
-      this.#held.set(id, { document, content, passage });
+      const page = pages.length > 1 ? `${document} ${pageAt(pages, passage.start)}` : undefined;
+      this.#held.set(id, { document, content, passage, page });
       return {
         id,
         text: content.text.slice(passage.start, passage.end),
@@ -150,17 +159,17 @@ export class Searcher {
     }
   }
 
-  /** The best passages, the best first: those of pages that the question names before all others, whatever words they have. */
+  /** The best passages, the best first: those of pages, figures, tables and sections that the question names before all others, whatever words they have. */
   async find(question: string, limit: number, signal?: AbortSignal): Promise<Found[]> {
-    const asked = question.slice(0, LONGEST_QUESTION);
-    const words = this.#index.scores(asked);
+    const asked = withoutForm(question.slice(0, LONGEST_QUESTION));
+    const words = this.#index.scores(asked, (id) => this.#held.get(id)?.page ?? id);
     let meaning: Map<number, number> | undefined;
     if (this.#embedder !== undefined && this.#vectors.size > 0) {
       const [vector] = await this.#embedder.embed([asked], { kind: 'query', ...(signal && { signal }) });
       if (vector !== undefined) meaning = this.#vectors.scores(vector);
     }
     const ids = [...this.#held.keys()];
-    const scores = fuse(ids, words, meaning, this.#weight());
+    const scores = fuse(ids, words, meaning, this.#weighed ?? this.#weight());
     const best = [...scores].sort(([a, x], [b, y]) => y - x || a - b);
     return this.#namedFirst(asked, best)
       .slice(0, limit)
@@ -170,25 +179,27 @@ export class Searcher {
       });
   }
 
-  /** `best` with the passages of named pages in front, which may have none of the question's words: of the document of the best passage, or of the only one. */
+  /** `best` with the passages of what is named in front, which may have none of the question's words: of the document of the best passage, or of the only one. */
   #namedFirst(question: string, best: readonly (readonly [id: number, score: number])[]): typeof best {
     const [first] = this.#held.values();
     const held = this.#held.get(best[0]?.[0] ?? -1) ?? (this.#holdsOne() ? first : undefined);
     if (held === undefined) return best;
     const { document, content } = held;
-    const named = namedPages(question, content.pages);
-    if (named.size === 0) return best;
+    const pages = namedPages(question, content.pages);
+    const parts = namedParts(question, content);
+    if (pages.size === 0 && parts.length === 0) return best;
     const scores = new Map(best);
-    /** Those that begin on such a page, and those that reach one. */
-    const [begun, reaching]: [[number, number][], [number, number][]] = [[], []];
+    /** Those that begin on such a page, those that reach one, and those of a part. */
+    const tiers: [number, number][][] = [[], [], []];
     for (const [id, { document: own, passage }] of this.#held) {
       if (own !== document) continue;
       const [begin, end] = [pageAt(content.pages, passage.start), pageAt(content.pages, passage.end - 1)];
-      const scored: [number, number] = [id, scores.get(id) ?? 0];
-      if (named.has(begin)) begun.push(scored);
-      else if ([...named].some((page) => page > begin && page <= end)) reaching.push(scored);
+      const reaches = [...pages].some((page) => page > begin && page <= end);
+      const inPart = parts.some(([from, to]) => passage.start < to && passage.end > from);
+      const tier = pages.has(begin) ? 0 : reaches ? 1 : inPart ? 2 : -1;
+      tiers[tier]?.push([id, scores.get(id) ?? 0]);
     }
-    const front = [begun, reaching].flatMap((tier) => tier.sort(([a, x], [b, y]) => y - x || a - b));
+    const front = tiers.flatMap((tier) => tier.sort(([a, x], [b, y]) => y - x || a - b));
     const taken = new Set(front.map(([id]) => id));
     return [...front, ...best.filter(([id]) => !taken.has(id))];
   }
