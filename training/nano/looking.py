@@ -32,19 +32,19 @@ FLICKER = 6  # levels of noise, at most, on pixels
 class Collages:
     def __init__(self, codec: Codec, folder: Path, tower: TowerConfig = TowerConfig(), enlarged: float = 0.0):
         """`enlarged`: the share of pictures that are the gallery's, at twice their size: what the model paints, it shall see, too."""
-        self.patches = tower.patches
+        self.patches, self.grid = tower.patches, tower.grid
         self.frames = {share: pb.Frames(codec, round(share * tower.patches)) for share in SHARES}
         self.library, self.renderer = open_library(folder), Renderer(folder)
         self.enlarged, self.gallery = enlarged, Gallery(folder) if enlarged else None
         self.drawn = {d.name: d for found in self.library.training.values() for d in found if d.hand == gallery.HAND}
 
-    def draw(self, r: Random) -> tuple[np.ndarray, list[tuple[str, str]]]:
-        """uint8 (S, S, 3), and turns of question and answer."""
+    def draw(self, r: Random) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]:
+        """uint8 (S, S, 3), the labels of its patches (-1: unclear), and turns of question and answer."""
         if self.gallery and r.random() < self.enlarged:
             scene = self.draw_scene(r)
-            return enlarge(self.gallery.render(scene)), collage.draw_questions(r, self.as_collage(scene), TURNS)
+            return enlarge(self.gallery.render(scene)), np.full((self.grid, self.grid), -1), collage.draw_questions(r, self.as_collage(scene), TURNS)
         c = collage.draw_collage(r, self.library, r.choices(list(COUNTS), list(COUNTS.values()))[0])
-        return self.renderer.render(c), collage.draw_questions(r, c, TURNS)
+        return *self.renderer.render_labelled(c), collage.draw_questions(r, c, TURNS)
 
     def draw_scene(self, r: Random) -> gallery.Scene:
         """Of the gallery, with drawings that are not held out of looking."""
@@ -66,10 +66,11 @@ class Collages:
         share = r.choices(list(SHARES), list(SHARES.values()))[0]
         frames = self.frames[share]
         made = [self.draw(r) for _ in range(rows)]
-        pictures = to_float(np.stack([p for p, _ in made]))
+        pictures = to_float(np.stack([p for p, _, _ in made]))
         noise = torch.Generator().manual_seed(r.getrandbits(62))
         pictures = pictures + torch.randn(pictures.shape, generator=noise) * torch.rand((rows, 1, 1, 1), generator=noise) * (FLICKER / 127.5)
-        batch = pb.packed(frames.codec, [(frames.see(turns[0][0]), turns) for _, turns in made], pictures)
+        batch = pb.packed(frames.codec, [(frames.see(turns[0][0]), turns) for _, _, turns in made], pictures)
+        batch = replace(batch, labels=torch.from_numpy(np.stack([labels for _, labels, _ in made])).reshape(rows, -1).long())
         if share < 1 and r.random() < SPREAD_SHARE:
             return replace(batch, kept=frames.placeholders)
         return replace(batch, kept=torch.tensor([sorted(r.sample(range(self.patches), frames.placeholders)) for _ in range(rows)]))

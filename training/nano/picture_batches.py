@@ -93,6 +93,7 @@ class Questions:
     pictures: Tensor  # (R, N, C) for the MAR encoder, or (R, S, S, 3) in -1..1 for the tower
     answers: Tensor  # (A,) flat positions, in rows padded to the longest, whose next token is part of an answer
     targets: Tensor  # (A,)
+    labels: Tensor | None = None  # (R, N): what each patch shows, of collage_render.LABELS; -1 where that is unclear
     kept: Tensor | int | None = None  # (R, K): tokens of the tower that have placeholders; a number: so many, by k-center; None for the MAR encoder, where all have
 
 

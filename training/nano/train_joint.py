@@ -4,7 +4,7 @@
     python train_joint.py --stage joint --out ../runs/joint --minutes 97 --from ../runs/text.gguf --patches ../runs/patches.pt
     python train_joint.py --stage seeing --out ../runs/seeing --minutes 90 --from ../../models/nano/nano.gguf \\
         --tower ../runs/tower/tower.pt --drawings ../runs/drawings
-    python train_joint.py --stage gallery --out ../runs/gallery --minutes 240 --from ../runs/seeing.gguf --patches ../runs/gallery.pt --drawings ../runs/drawings
+    python train_joint.py --stage gallery --out ../runs/gallery --minutes 240 --from ../runs/settled/nano.gguf --patches gallery.pt --drawings ../runs/drawings
 
 `--from` is a GGUF of the text half alone or of the whole model, which then brings its own patches. Each
 step is of one task, drawn by the stage's weights; the schedule runs on training time, as in train.py.
@@ -26,8 +26,8 @@ import batches
 import gallery_batches
 import looking
 import picture_batches as pb
-import places
 import tasks
+import visual_tokens
 import vocabulary
 from batches import Codec
 from diffusion import Schedule, losses
@@ -45,7 +45,8 @@ from unipic import GALLERY, PictureConfig, UniPic
 COPIES = 4  # noises for each token
 SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent", "siglip2")  # what answers depend on
 LOWER_TOWER = ("siglip2.embeddings.", *(f"siglip2.encoder.layers.{i}." for i in range(3)))  # all but its last block
-PLACES_WEIGHT, PLACES_PICTURES = 1.0, 256  # of places.loss in that of looking; that places.install fits to
+PLACES_WEIGHT, NAMES_WEIGHT = 1.0, 0.3  # of what visual tokens tell (visual_tokens.py) in the loss of looking
+PLACES_PICTURES = 256  # that install_places fits to
 EMA = 0.999
 LOG, SAVE_SECONDS = 100, 180
 
@@ -117,15 +118,17 @@ def picture_loss(model: UniPic, batch: pb.Pictures, r: Random, schedule: Schedul
     return ((error + bound) * weight).sum() / weight.sum(), error.detach().mean()
 
 
-def answer_loss(model: UniPic, batch: pb.Questions) -> tuple[Tensor, Tensor]:
-    """Cross entropy of the answers and the share of their tokens that are right. Pictures of pixels go by the tower, which also learns to tell places; of tokens by the MAR encoder."""
+def answer_loss(model: UniPic, batch: pb.Questions, names: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Cross entropy of the answers and the share of their tokens that are right. Pictures of pixels go by the tower, whose tokens also learn to tell places and names (`names`: the tokens of each label); of tokens by the MAR encoder."""
     if batch.kept is None:
-        hidden, place = model.see(batch.rows, batch.pictures), 0.0
+        hidden, told = model.see(batch.rows, batch.pictures), 0.0
     else:
         visual = model.siglip2_proj(model.siglip2(batch.pictures)).float()
-        hidden, place = model.look(batch.rows, visual, batch.kept), PLACES_WEIGHT * places.loss(visual, model.siglip2.c)
+        hidden = model.look(batch.rows, visual, batch.kept)
+        told = PLACES_WEIGHT * visual_tokens.places_loss(visual, model.siglip2.c)
+        told += NAMES_WEIGHT * visual_tokens.names_loss(visual, batch.labels, names, model.lm.embed_tokens.weight)
     logits = model.lm.logits(hidden.reshape(-1, hidden.shape[-1])[batch.answers]).float()
-    return F.cross_entropy(logits, batch.targets) + place, (logits.argmax(-1) == batch.targets).float().mean()
+    return F.cross_entropy(logits, batch.targets) + told, (logits.argmax(-1) == batch.targets).float().mean()
 
 
 def text_loss(model: UniPic, batch: batches.Batch) -> tuple[Tensor, Tensor]:
@@ -248,7 +251,7 @@ def main() -> None:
     table = gallery_batches.Table(model.vae, args.drawings) if "draw" in stage.steps else pb.Table(model.vae)
     if stage.places:
         r, shown = Random(f"places/{args.seed}"), looking.Collages(codec, args.drawings)
-        places.install(model, to_float(np.stack([shown.draw(r)[0] for _ in range(PLACES_PICTURES)])))
+        visual_tokens.install_places(model, to_float(np.stack([shown.draw(r)[0] for _ in range(PLACES_PICTURES)])))
     model.to(device)
     torch.set_default_device(device)  # of what the model makes; batches come by the feed
     for name, p in model.named_parameters():
@@ -272,7 +275,7 @@ def main() -> None:
         torch.set_rng_state(state["random"].cpu())
     feed = Feed(Steps(args.stage, args.seed, MORE[device.type], codec.tokenizer.to_str(), model.c.tokens + model.c.buffer_count,
                       table, args.drawings if looks else None), device, args.workers)
-    schedule = Schedule(model.c.train_steps, model.c.max_beta)
+    schedule, names = Schedule(model.c.train_steps, model.c.max_beta), visual_tokens.name_ids(codec)
     log = csv.writer((args.out / "log.csv").open("a", buffering=1))
     print(sum(p.numel() for p in trained.values()), "trained parameters on", device, "from step", step, flush=True)
 
@@ -291,7 +294,7 @@ def main() -> None:
             if isinstance(batch, pb.Pictures):
                 loss, figure = picture_loss(model, batch, Random(f"masks/{args.seed}/{step}"), schedule)
             elif isinstance(batch, pb.Questions):
-                loss, figure = answer_loss(model, batch)
+                loss, figure = answer_loss(model, batch, names)
             else:
                 loss, figure = text_loss(model, batch)
         loss.backward()
