@@ -1,5 +1,6 @@
 /** A loaded model, as the page uses it. */
 import type { DocumentSource } from '../document/options.ts';
+import { InputError } from '../errors.ts';
 import type { OctavoDocument, OpenDocumentOptions } from './document.ts';
 import type { OctavoFace } from './octavo.ts';
 import type { TemplateAbilities } from '../chat/abilities.ts';
@@ -340,7 +341,7 @@ export class OctavoModel {
       let timer: ReturnType<typeof setTimeout>;
       const end = (): void => {
         clearTimeout(timer);
-        this.#caller.close();
+        this.#caller.close(new InputError('destroyed', 'the model was destroyed; load it again'));
         resolve();
       };
       const wait = (): void => {

@@ -49,6 +49,7 @@ describe('loading', () => {
     expect(shares.at(-1)).toBe(1);
     expect(shares).toEqual(shares.toSorted((a, b) => a - b));
     await other.destroy();
+    await expect(other.createSession()).rejects.toMatchObject({ name: 'InputError', code: 'destroyed' });
   });
 
   test('what is no model is refused with its class', async () => {
