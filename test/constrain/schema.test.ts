@@ -121,6 +121,7 @@ describe('what is refused, with its place', () => {
     [{ type: 'strnig' }, 'is none of null'],
     [{ minLength: -1 }, 'minLength must be a whole number'],
     [{ properties: { 'a/b': 3 } }, '#/properties/a~1b: it must be a schema'],
+    [[] as unknown as JsonSchema, '#: it must be a schema'],
     [{ oneOf: [{ type: 'integer' }, { minimum: 2 }] }, 'oneOf is supported where its branches are apart'],
     [{ type: 'string', format: 'emial' }, 'format "emial" is not supported'],
     [{ type: 'string', pattern: '(a)\\1' }, '#/pattern: /(a)\\1/u: a backreference'],

@@ -92,6 +92,12 @@ export function refuse(path: string, keyword: string, problem: string): never {
   throw new InputError('argument', `responseConstraint: ${clipped(path)}: ${name} ${problem}`, { path, keyword: name });
 }
 
+function placed(path: string, schema: unknown): Place {
+  if (typeof schema !== 'boolean' && (typeof schema !== 'object' || schema === null || Array.isArray(schema)))
+    refuse(path, 'it', 'must be a schema: an object, true or false');
+  return { path, schema: schema as JsonSchema };
+}
+
 export class SchemaDocument {
   readonly root: Place;
   readonly #id: string | undefined;
@@ -99,7 +105,7 @@ export class SchemaDocument {
   #anchors: ReadonlyMap<string, Place> | undefined;
 
   constructor(schema: JsonSchema) {
-    this.root = { path: '#', schema };
+    this.root = placed('#', schema);
     const id = typeof schema === 'object' ? schema['$id'] : undefined;
     this.#id = typeof id === 'string' ? id.replace(/#$/, '') : undefined;
   }
@@ -107,9 +113,7 @@ export class SchemaDocument {
   /** A schema at a place below another. */
   below({ path }: Place, schema: unknown, ...names: readonly (string | number)[]): Place {
     const at = [path, ...names.map((name) => String(name).replaceAll('~', '~0').replaceAll('/', '~1'))].join('/');
-    if (typeof schema !== 'boolean' && (typeof schema !== 'object' || schema === null || Array.isArray(schema)))
-      refuse(at, 'it', 'must be a schema: an object, true or false');
-    return { path: at, schema: schema as JsonSchema };
+    return placed(at, schema);
   }
 
   /** The keywords of a place. Throws for one that is not supported. */
