@@ -24,8 +24,11 @@ export function findProblem(fits: Fits, value: unknown, field: Field, path: read
     const index = value.findIndex((one) => !fits(one, field.list));
     return findProblem(fits, value[index], field.list, [...path, String(index)]);
   }
-  // For an object among simpler alternatives, its own members give the better message.
-  const nested = 'anyOf' in field && isObject(value) ? field.anyOf.find((one) => 'members' in one) : undefined;
+  // For an object or a list among simpler alternatives, what it holds gives the better message.
+  const nested =
+    'anyOf' in field && typeof value === 'object' && value !== null
+      ? field.anyOf.find((one) => (Array.isArray(value) ? 'list' : 'members') in one)
+      : undefined;
   if (nested !== undefined) return findProblem(fits, value, nested, path);
   return { path, sentence: `${shown(value)} is not ${described(field)}` };
 }
@@ -43,6 +46,7 @@ function unknownName(name: string, shape: Shape): string {
 function described(field: Field): string {
   if ('number' in field) {
     const [least, most] = field.number;
+    if (least === -Infinity && most === Infinity) return 'a number';
     const from = least === Number.MIN_VALUE ? 'above 0 and at most' : `from ${least} to`;
     return `a ${field.whole ? 'whole ' : ''}number ${from} ${most}`;
   }
