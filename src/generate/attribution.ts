@@ -57,6 +57,10 @@ export async function attribute(
   signal: AbortSignal | undefined,
 ): Promise<Attribution> {
   const { text, spans } = settings;
+  if (typeof text !== 'string' || spans === undefined)
+    throw new InputError('argument', 'attribute: give text, as it stands in a message, and spans of it', {
+      name: text === undefined ? 'text' : 'spans',
+    });
   const { model } = copy;
   const count = spans.length / 2;
   if (!Number.isInteger(count) || count > MOST_SPANS)

@@ -1,5 +1,5 @@
 /** How a server is reached whose models run elsewhere. */
-import { InputError } from '../errors.ts';
+import { clipped, InputError } from '../errors.ts';
 
 /** How a server of OpenAI's shape is reached. */
 export interface ServerOptions {
@@ -38,11 +38,11 @@ const DEFAULT_RETRIES = 2;
 export function serverOf(options: ServerOptions): Server {
   const { baseURL, apiKey, headers = {}, timeout = DEFAULT_TIMEOUT, retries = DEFAULT_RETRIES } = options;
   const page = (globalThis as { location?: { href?: string } }).location?.href;
-  const base = URL.canParse(baseURL, page) ? new URL(baseURL, page) : undefined;
+  const base = typeof baseURL === 'string' && URL.canParse(baseURL, page) ? new URL(baseURL, page) : undefined;
   if (base === undefined || !/^https?:$/.test(base.protocol))
     throw new InputError(
       'argument',
-      `baseURL: '${baseURL.slice(0, 200)}' is no address; give one such as http://localhost:8000/v1`,
+      `baseURL: '${clipped(String(baseURL))}' is no address; give one such as http://localhost:8000/v1`,
       {
         name: 'baseURL',
       },

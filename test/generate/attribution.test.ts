@@ -1,6 +1,7 @@
 /** session.attribute: the masses are those of softmax attention computed in f64 from the layer's own queries and keys, and nothing else changes. */
 import { describe, expect, test } from '@jest/globals';
 import { openModel } from '../../src/load/index.ts';
+import type { AttributionSettings } from '../../src/generate/attribution.ts';
 import { loadModel } from '../../src/models/model.ts';
 import { readTokens } from '../../src/select/heads/reading.ts';
 import { Session } from '../../src/session.ts';
@@ -95,6 +96,7 @@ describe('session.attribute', () => {
     await session.prompt('hello there');
     await expect(session.attribute({ text: 'good bye', spans: [0, 4] })).rejects.toMatchObject({ code: 'argument' });
     await expect(session.attribute({ text: 'hello', spans: [0] })).rejects.toMatchObject({ code: 'argument' });
+    await expect(session.attribute({} as AttributionSettings)).rejects.toMatchObject({ facts: { name: 'text' } });
     const { masses } = await session.attribute({ text: 'hello there', spans: [0, 5, 6, 11] });
     expect(masses.every((mass) => mass >= 0 && mass <= 1)).toBe(true);
     await session.append('more');

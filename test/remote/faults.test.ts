@@ -416,6 +416,7 @@ describe('what the page does', () => {
 
   test('what cannot be asked of a server is refused by name', async () => {
     await expect(Octavo.connect({ baseURL: 'localhost' })).rejects.toMatchObject({ facts: { name: 'baseURL' } });
+    await expect(Octavo.connect({} as ConnectOptions)).rejects.toMatchObject({ facts: { name: 'baseURL' } });
     await expect(Octavo.connect({ baseURL: 'http://a:b@localhost/v1' })).rejects.toThrow('password');
     await expect(Octavo.connect({ baseUrl: 'x' } as never)).rejects.toThrow('baseURL');
     await expect(model.tokenize('x')).rejects.toThrow('load the model on the device');
