@@ -45,7 +45,7 @@ from unipic import GALLERY, PictureConfig, UniPic
 COPIES = 4  # noises for each token
 SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent", "siglip2")  # what answers depend on
 LOWER_TOWER = ("siglip2.embeddings.", *(f"siglip2.encoder.layers.{i}." for i in range(3)))  # all but its last block
-PLACES_WEIGHT, NAMES_WEIGHT = 1.0, 0.3  # of what visual tokens tell (visual_tokens.py) in the loss of looking
+PLACES_WEIGHT, NAMES_WEIGHT = 1.0, 0.5  # of what visual tokens tell (visual_tokens.py) in the loss of looking
 PLACES_PICTURES = 256  # that install_places fits to
 EMA = 0.999
 LOG, SAVE_SECONDS = 100, 180
@@ -81,8 +81,8 @@ STAGES = {
     "seeing": Stage({"look": 60, "text": 15, "paint": 9, "edit": 12, "see": 4}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1e-3, 0.5,
                     {"lm.": 0.5, "mar.": 0.3, "proj_": 0.3}, grown=True, frozen=("siglip2.",), absent=0.12, linked=0.1),
     # The tower's last block learns to keep places, which it has forgotten while it learnt to name patches.
-    "settling": Stage({"look": 70, "text": 12, "see": 6, "paint": 5, "edit": 7}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1.2e-3, 0.7,
-                      {"lm.": 0.5, "mar.": 0.3, "proj_": 0.3}, grown=True, absent=0.12, linked=0.1,
+    "settling": Stage({"look": 70, "text": 12, "see": 6, "paint": 5, "edit": 7}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1.5e-3, 0.7,
+                      {"lm.": 0.9, "mar.": 0.3, "proj_": 0.3}, grown=True, absent=0.12, linked=0.1,
                       frozen=LOWER_TOWER, places=True),
     # The gallery's 64 pixels instead of the small world's 32: the picture half grows (growth.py), by an image tokenizer that --patches brings;
     # looking is kept up, also at what is painted.
