@@ -9,7 +9,7 @@ import type { FontFamily } from './widths.ts';
 export type Rectangle = readonly [left: number, top: number, right: number, bottom: number];
 
 /**
- * Why a page has no text, or text of another kind: `text` has letters of its own; `picture` shows something and has none; `blank` has nothing;
+ * Why a page has no text, or text of another kind: `text` has letters of its own; `picture` shows something and has none, or a stamp on a scan; `blank` has nothing;
  * `recognised` was read by the OCR adapter; `unmapped` has letters whose fonts do not say which characters they are.
  */
 export type PageKind = 'text' | 'picture' | 'blank' | 'recognised' | 'unmapped';

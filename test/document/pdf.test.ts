@@ -541,6 +541,39 @@ describe('what cannot be read', () => {
     ]);
   });
 
+  test('a scan with a stamp on it is a picture, and its stamp is read once', async () => {
+    const stamp = { x: 60, y: 800, text: 'Case 2:18-cv-12857 ECF No. 1 filed 09/13/18 Page 1 of 16' };
+    const bytes = pdf({
+      pages: [
+        { texts: [stamp], picture: true },
+        { texts: column(60, 700, [...LEFT, ...LEFT]), picture: true },
+        { texts: [{ ...stamp, text: 'A page with few words.' }] },
+      ],
+    });
+    const document = await openTest(bytes);
+    expect(document.pages.map(({ kind }) => kind)).toEqual(['picture', 'text', 'text']);
+    expect(document.text).toContain('Case 2:18');
+    expect(document.notes).toEqual([
+      '1 of 3 pages (1) are pictures without text but for a stamp; give `ocr` to have them read',
+    ]);
+    const ocr: Recogniser = {
+      async recognise(_, { width }) {
+        const scale = width / 595;
+        const line = (
+          text: string,
+          y: number,
+        ): { words: { text: string; box: [number, number, number, number] }[] } => ({
+          words: [{ text, box: [60 * scale, (842 - y - 9) * scale, 330 * scale, (842 - y + 2) * scale] }],
+        });
+        return { lines: [line('Case 2:18-cv-l2857', 800), line('Kept by Anna.', 600)] };
+      },
+    };
+    const read = await openTest(bytes, { ocr });
+    expect(read.pages.map(({ kind }) => kind)).toEqual(['recognised', 'text', 'text']);
+    expect(read.text).toMatch(/^Case 2:18-cv-12857 ECF No\. 1 filed 09\/13\/18 Page 1 of 16\n\nKept by Anna\.\n/);
+    expect(read.notes).toEqual([]);
+  });
+
   test('with an OCR adapter pages that are pictures have text, with places', async () => {
     const seen: number[][] = [];
     const ocr: Recogniser = {

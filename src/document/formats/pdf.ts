@@ -5,7 +5,7 @@ import type { DocumentContent, OutlineEntry, PageKind } from '../content.ts';
 import type { Canvas, DocumentEnvironment, Drawing } from '../environment.ts';
 import { DEEPEST_OUTLINE, MOST_ITEMS, MOST_OUTLINE, MOST_PAGES } from '../limits.ts';
 import type { OpenOptions, Recogniser } from '../options.ts';
-import { recognisedLines } from '../pdf/recognised.ts';
+import { recognisedLines, withRecognised } from '../pdf/recognised.ts';
 import { addPages, type PageKeeper, type ReadPage } from '../pdf/blocks.ts';
 import { CompressedCMaps } from '../pdf/cmaps.ts';
 import {
@@ -22,11 +22,15 @@ import { filledIn } from '../pdf/forms.ts';
 import { measured, USUAL_FONT, type FontFacts } from '../pdf/glyphs.ts';
 import { withoutOverprint } from '../pdf/overprint.ts';
 import { pageLines, type PageLine } from '../pdf/page-lines.ts';
-import { drawnBoxes, withBoxes, type DrawnBox } from '../pdf/pictures.ts';
+import { drawnBoxes, picturedArea, withBoxes, type DrawnBox } from '../pdf/pictures.ts';
 import { taggedBlocks, withMarks, type TaggedBlock } from '../pdf/tags.ts';
 
 /** A page that shows letters of which so many are no characters was written with fonts that do not say which they are. */
 const UNMAPPED = 0.2;
+/** A scan may have a stamp of so many letters on it: the number of a file, who fetched it and when. */
+const STAMP = 160;
+/** The share of such a page that its picture covers. */
+const SCANNED = 0.8;
 const NO_CHARACTER = /[\u0000-\u0008\ue000-\uf8ff\ufffd]/gu;
 
 export async function readPdf(
@@ -121,7 +125,7 @@ async function readFile(
         const tags = content.items.some((item) => 'str' in item && item.mark !== undefined) ? await tagsOf(page) : [];
         const annotations = await page.getAnnotations().catch(() => []);
         const filled = filledIn(annotations);
-        const { items, boxes } = await measuredItems(page, content, library, isShown);
+        const { items, boxes, pictured: covered } = await measuredItems(page, content, library, isShown);
         // What was written into a form stands beside its names, which its tags do not say.
         const blocks = filled.length > 0 ? [] : withBoxes(tags, boxes);
         const lines = pageLines({ ...content, items: [...items, ...filled] }, view, MOST_ITEMS, undefined, blocks);
@@ -129,13 +133,17 @@ async function readFile(
         if (kind === 'blank') {
           pictures ||= await drawsPicture(await (await pictured()).getPage(number), library);
           if (pictures) kind = 'picture';
+        } else if (kind === 'text' && covered >= SCANNED * view.width * view.height && lettersOf(content) <= STAMP) {
+          pictures ||= await drawsPicture(await (await pictured()).getPage(number), library);
+          if (pictures) kind = 'picture';
         }
         let read = kind === 'unmapped' ? [] : lines;
         if (ocr !== undefined && drawing !== undefined && (kind === 'picture' || kind === 'unmapped')) {
           phase = 'recognition';
           onProgress?.({ phase, done: number - 1, total: numPages, secondsLeft: undefined });
-          read = await recognised(await (await pictured()).getPage(number), ocr, drawing, signal);
-          if (read.length > 0) kind = 'recognised';
+          const seen = await recognised(await (await pictured()).getPage(number), ocr, drawing, signal);
+          if (seen.length > 0) kind = 'recognised';
+          read = withRecognised(read, seen);
         }
         const comments = commentsOn(annotations, read.map(({ text }) => text).join(' '));
         if (kind === 'blank' && comments.length > 0) kind = 'text';
@@ -180,6 +188,8 @@ interface MeasuredPage {
   readonly items: PdfTextContent['items'];
   /** Of what is drawn within marked content, by its name. */
   readonly boxes: ReadonlyMap<string, DrawnBox>;
+  /** What its pictures cover, in square points. */
+  readonly pictured: number;
 }
 
 /** Where pdf.js cannot tell what a page draws, its text is enough. */
@@ -189,13 +199,13 @@ async function measuredItems(
   { OPS }: PdfLibrary,
   isShown: (group: unknown) => boolean,
 ): Promise<MeasuredPage> {
-  const plain = { items: content.items, boxes: new Map<string, DrawnBox>() };
+  const plain = { items: content.items, boxes: new Map<string, DrawnBox>(), pictured: 0 };
   if (content.items.length === 0) return plain;
   try {
     const operators = await page.getOperatorList({ annotationMode: NO_ANNOTATIONS });
     const facts = { fontOf: (name: string) => fontFacts(page, name), isShown };
     const items = withoutOverprint(measured(content, operators, OPS, facts));
-    return { items, boxes: drawnBoxes(operators, OPS) };
+    return { items, boxes: drawnBoxes(operators, OPS), pictured: picturedArea(operators, OPS) };
   } catch {
     return plain;
   }
@@ -216,8 +226,11 @@ function fontFacts({ commonObjs }: PdfPage, name: string): FontFacts {
   return { scale: typeof scale === 'number' ? scale : USUAL_FONT.scale, vertical: vertical === true };
 }
 
-function kindOf({ items }: PdfTextContent): PageKind {
-  const text = items.map((item) => ('str' in item ? item.str : '')).join('');
+const textOf = ({ items }: PdfTextContent): string => items.map((item) => ('str' in item ? item.str : '')).join('');
+const lettersOf = (content: PdfTextContent): number => textOf(content).match(/[\p{L}\p{N}]/gu)?.length ?? 0;
+
+function kindOf(content: PdfTextContent): PageKind {
+  const text = textOf(content);
   if (text.trim() === '') return 'blank';
   const strange = text.match(NO_CHARACTER)?.length ?? 0;
   return strange >= UNMAPPED * text.length ? 'unmapped' : 'text';
@@ -296,7 +309,8 @@ function noteKinds(builder: ContentBuilder, pages: readonly ReadPage[], recognis
   const unmapped = numbers('unmapped');
   const unreadable = pages.flatMap(({ damaged }, i) => (damaged === true ? [i + 1] : []));
   const remedy = recognised ? 'and no text was recognised on them' : 'give `ocr` to have them read';
-  if (pictures.length > 0) builder.note(`${many(pictures)} are pictures without text; ${remedy}`);
+  const stamped = pages.some(({ kind, lines }) => kind === 'picture' && lines.length > 0) ? ' but for a stamp' : '';
+  if (pictures.length > 0) builder.note(`${many(pictures)} are pictures without text${stamped}; ${remedy}`);
   if (unmapped.length > 0)
     builder.note(`${many(unmapped)} use fonts that do not say which characters they show; ${remedy}`);
   if (unreadable.length > 0) builder.note(`${many(unreadable)} are damaged and were left out`);

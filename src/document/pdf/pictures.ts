@@ -86,6 +86,29 @@ export function drawnBoxes(
   return boxes;
 }
 
+/**
+ * How much pictures cover that were not decoded, in square points: squares that were made for one and stay empty, each counted in full. A scan may be of several strips.
+ */
+export function picturedArea({ fnArray, argsArray }: PdfOperators, OPS: Readonly<Record<string, number>>): number {
+  const names = new Map(Object.entries(OPS).map(([name, operation]) => [operation, name]));
+  const saved: Matrix[] = [];
+  let ctm = IDENTITY;
+  let square = false;
+  let area = 0;
+  for (const [i, operation] of fnArray.entries()) {
+    const name = names.get(operation) ?? '';
+    const args = argsArray[i];
+    const ends = name === 'restore' || name === 'paintFormXObjectEnd';
+    if (square && (ends || name === 'endMarkedContent')) area += Math.abs(ctm[0] * ctm[3] - ctm[1] * ctm[2]);
+    square = name === 'transform';
+    if (ends) ctm = saved.pop() ?? ctm;
+    if ((name === 'save' || name === 'paintFormXObjectBegin') && saved.length < DEEPEST) saved.push(ctm);
+    const own: unknown = name === 'paintFormXObjectBegin' && Array.isArray(args) ? args[0] : square ? args : undefined;
+    if (isMatrix(own)) ctm = product(own, ctm);
+  }
+  return area;
+}
+
 /** Blocks whose pictures have boxes: their own, or those of what is drawn for them. */
 export function withBoxes(blocks: readonly TaggedBlock[], drawn: ReadonlyMap<string, DrawnBox>): TaggedBlock[] {
   return blocks.map((block) => {

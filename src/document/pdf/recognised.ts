@@ -40,3 +40,25 @@ export function recognisedLines(lines: readonly RecognisedLine[], scale: number)
   const viewport = { width: 0, height: 0, transform: [1, 0, 0, 1, 0, 0] };
   return pageLines({ items, styles: {} }, viewport, MOST_WORDS, { ascent: 1 - DESCENT, descent: DESCENT });
 }
+
+/** A page's own lines (a stamp over a scan) and those that were recognised beside them, in the order of their upper edges where they do not stand in one. */
+export function withRecognised(own: readonly PageLine[], read: readonly PageLine[]): PageLine[] {
+  const boxes = own.map(boxOf);
+  const fresh = read.filter((line) => {
+    const [left, top, right, bottom] = boxOf(line);
+    const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+    return !boxes.some((box) => x > box[0] && x < box[2] && y > box[1] && y < box[3]);
+  });
+  const columns = 1 + Math.max(-1, ...fresh.map(({ column }) => column));
+  const stamps = own.map((line) => ({ ...line, column: columns + line.column }));
+  const first = Math.min(...fresh.map((line) => boxOf(line)[1]));
+  const isBefore = (line: PageLine): boolean => boxOf(line)[1] < first;
+  return [...stamps.filter(isBefore), ...fresh, ...stamps.filter((line) => !isBefore(line))];
+}
+
+/** Left, top, right, bottom. */
+function boxOf({ runs }: PageLine): readonly [number, number, number, number] {
+  const xs = runs.flatMap(({ x, dx, ux }) => [x, x + dx, x + ux, x + dx + ux]);
+  const ys = runs.flatMap(({ y, dy, uy }) => [y, y + dy, y + uy, y + dy + uy]);
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+}
