@@ -36,7 +36,9 @@ const DEFAULT_RETRIES = 2;
 
 /** Throws `InputError('argument')` for what is no address of http or https. */
 export function serverOf(options: ServerOptions): Server {
-  const { baseURL, apiKey, headers = {}, timeout = DEFAULT_TIMEOUT, retries = DEFAULT_RETRIES } = options;
+  // Callers without types may leave it out.
+  const baseURL: unknown = options.baseURL;
+  const { apiKey, headers = {}, timeout = DEFAULT_TIMEOUT, retries = DEFAULT_RETRIES } = options;
   const page = (globalThis as { location?: { href?: string } }).location?.href;
   const base = typeof baseURL === 'string' && URL.canParse(baseURL, page) ? new URL(baseURL, page) : undefined;
   if (base === undefined || !/^https?:$/.test(base.protocol))
