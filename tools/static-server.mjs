@@ -32,7 +32,7 @@ export async function serve({ mounts, isolated = true, csp, throttle, port = 0, 
   const prefixes = Object.keys(mounts).sort((a, b) => b.length - a.length);
   let speed = throttle;
   const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
+    const path = pathOf(request.url ?? '/');
     const entry = { path, range: request.headers.range, status: 0, sent: 0 };
     requests.push(entry);
     const finish = (status, headers = {}) => {
@@ -71,6 +71,11 @@ export async function serve({ mounts, isolated = true, csp, throttle, port = 0, 
       range !== null && (request.headers['if-range'] === undefined || request.headers['if-range'] === etag);
     const start = useRange ? Number(range[1]) : 0;
     const end = useRange && range[2] !== '' ? Math.min(Number(range[2]), stats.size - 1) : stats.size - 1;
+    if (useRange && start > end) {
+      finish(416, { 'content-range': `bytes */${stats.size}` });
+      response.end();
+      return;
+    }
     const headers = {
       'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
       'accept-ranges': 'bytes',
@@ -109,4 +114,14 @@ export async function serve({ mounts, isolated = true, csp, throttle, port = 0, 
         server.closeAllConnections();
       }),
   };
+}
+
+/** The path of a request; what is no valid encoding stands for itself. */
+function pathOf(url) {
+  const { pathname } = new URL(url, 'http://localhost');
+  try {
+    return decodeURIComponent(pathname);
+  } catch {
+    return pathname;
+  }
 }
