@@ -344,6 +344,11 @@ describe('verification', () => {
       support(claimOf('She was lost in 1905', 'When?', 'en'), checked('The ship was lost in 1904.', 'en')).supported,
     ).toBe(false);
     expect(unknownNumbers('38 of 39 in 1,904', 'There were 38 in 1904.', 'en')).toEqual(['39']);
+    // Items that are counted say nothing of the text; a day of a month does.
+    expect(unknownNumbers('1. Press it.\n2. Wait 30 s.\n3. Let go.', 'Press it, wait and let go.', 'en')).toEqual([
+      '30',
+    ]);
+    expect(unknownNumbers('12. März', 'Am 13. März.', 'de')).toEqual(['12']);
   });
 
   const citedOf = (said: string, question: string, text: string): string[] => {

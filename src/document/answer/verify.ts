@@ -211,10 +211,19 @@ function nameLength(words: readonly Word[], named: (word: Word) => boolean, lang
   return length;
 }
 
+const MARK = /^[ \t]*(\d{1,3})[.)](?=[ \t])/gm;
+
+/** Without the numbers of items that are counted from one on, which say nothing of the text. */
+function withoutMarks(answer: string): string {
+  const marks = [...answer.matchAll(MARK)];
+  if (marks.length < 2 || marks.some(([, number], i) => Number(number) !== i + 1)) return answer;
+  return answer.replace(MARK, '');
+}
+
 /** Numbers of an answer, in digits, that stand nowhere in a text, in digits or in letters. */
 export function unknownNumbers(answer: string, text: string, language: Language): string[] {
   const there = new Set([...termsOf(text, language), ...termsOf(text, 'other')].map((term) => term.stem));
-  const numbers = termsOf(answer, language).filter(({ text: word }) => /\d/.test(word));
+  const numbers = termsOf(withoutMarks(answer), language).filter(({ text: word }) => /\d/.test(word));
   const known = numbers.filter(({ text: word, stem: key }) => there.has(key) || there.has(stem(word, 'other')));
   // An ordinal has two terms, of which one is enough.
   const found = new Set(known.map(({ text: word }) => word));
