@@ -651,6 +651,12 @@ test("the file's own outline and title are kept, each entry at its words", async
     }),
   );
   expect(document.title).toBe('Harbour rules');
+  // Names that programs give by themselves.
+  for (const title of ['0000909832-21-000014', 'Microsoft Word - Rules', 'rules.docx'])
+    expect([title, (await openTest(pdf({ title, pages: [{ texts: column(60, 700, LEFT) }] }))).title]).toEqual([
+      title,
+      undefined,
+    ]);
   expect(
     document.outline.map(({ title, page, start }) => [title, page, document.text.slice(start, start + 7)]),
   ).toEqual([

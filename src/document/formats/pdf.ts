@@ -328,14 +328,19 @@ function noteAttached(builder: ContentBuilder, attached: Awaited<ReturnType<PdfF
   );
 }
 
+/** What programs put there by themselves is the name of a file, or (in filings, archives) a number. */
+function isName(title: string): boolean {
+  return (
+    /\p{L}{2}/u.test(title) &&
+    !/\.(?:docx?|dvi|tex|indd|pdf)$|^untitled|^\(anonymous\)$|^microsoft (?:word|powerpoint|excel) - /i.test(title)
+  );
+}
+
 async function titleOf(file: PdfFile): Promise<string | undefined> {
   try {
     const { info } = await file.getMetadata();
     const title = 'Title' in info && typeof info.Title === 'string' ? info.Title.trim() : '';
-    // What programs put there by themselves is the name of a file.
-    return title === '' || /\.(?:docx?|dvi|tex|indd|pdf)$|^untitled|^\(anonymous\)$/i.test(title)
-      ? undefined
-      : title.slice(0, 500);
+    return isName(title) ? title.slice(0, 500) : undefined;
   } catch {
     return undefined;
   }
