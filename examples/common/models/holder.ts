@@ -5,6 +5,8 @@
 import { Octavo, StorageError, type LoadProgress, type OctavoModel } from 'octavo';
 import { Observable } from '../observable.ts';
 import { inputOf, isPart, keyOf, titleOf, type ModelChoice } from './choice.ts';
+import { common } from '../messages.ts';
+import { toast } from '../toasts.ts';
 import { keepOwn } from './own-files.ts';
 
 export interface ModelState {
@@ -90,7 +92,8 @@ export class ModelHolder {
       this.#change({ choice, model, loading: undefined });
       this.#watch(model);
       await before?.destroy();
-      if (files !== undefined) void keepOwn(titleOf(choice), files);
+      if (files !== undefined && !(await keepOwn(titleOf(choice), files)))
+        toast(common('ownNotKept', { name: titleOf(choice) }));
       return model;
     } catch (error) {
       if (signal.aborted) {

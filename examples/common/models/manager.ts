@@ -23,6 +23,7 @@ export class ModelManager extends Part {
     holder: { attribute: false },
     abilities: { attribute: false },
     contextTokens: { attribute: false },
+    others: { attribute: false },
     stored: { state: true },
     space: { state: true },
     kept: { state: true },
@@ -32,6 +33,8 @@ export class ModelManager extends Part {
   declare abilities: readonly Ability[];
   /** Tokens of the context that the application uses, for the memory that is told. */
   declare contextTokens: number | undefined;
+  /** Addresses of models that the application uses for something else: they are listed, and not chosen from. */
+  declare others: readonly string[];
   declare stored: readonly StoredModel[];
   declare space: Room | undefined;
   declare kept: ReadonlySet<string>;
@@ -40,6 +43,7 @@ export class ModelManager extends Part {
   constructor() {
     super();
     this.abilities = ['text'];
+    this.others = [];
     this.stored = [];
     this.kept = new Set();
     this.addressProblem = '';
@@ -72,11 +76,7 @@ export class ModelManager extends Part {
   async #remove(stored: StoredModel): Promise<void> {
     const { title, bytes: size } = stored;
     const choice = this.holder?.state.value.choice;
-    const used =
-      choice !== undefined &&
-      (stored.kind === 'own'
-        ? choice.kind === 'own' && choice.name === stored.key
-        : addressOf(choice) === stored.address || addressOf(choice) === stored.key || this.#named(choice, stored));
+    const used = choice !== undefined && this.#isUsed(choice, stored);
     const agreed = await confirm({
       title: common('removeModelTitle', { name: title }),
       body: [common('removeModelBody', { size: bytes(size) }), used ? common('removeModelInUse') : ''].join(' ').trim(),
@@ -91,9 +91,9 @@ export class ModelManager extends Part {
     await this.refresh();
   }
 
-  /** `hf:` addresses are kept under the address that they stand for. */
-  #named(choice: ModelChoice, { title }: StoredModel): boolean {
-    return addressOf(choice)?.endsWith(`/${title}`) ?? false;
+  #isUsed(choice: ModelChoice, stored: StoredModel): boolean {
+    if (stored.kind === 'own') return choice.kind === 'own' && choice.name === stored.key;
+    return isAt(addressOf(choice), stored);
   }
 
   override render(): TemplateResult {
@@ -231,6 +231,7 @@ export class ModelManager extends Part {
                       ${stored.complete ? bytes(stored.bytes) : common('storedPartly', { size: bytes(stored.bytes) })}
                     </p>
                   </div>
+                  ${this.#again(stored)}
                   <button
                     class="icon-button"
                     aria-label="${common('remove')}: ${stored.title}"
@@ -261,9 +262,37 @@ export class ModelManager extends Part {
     }`;
   }
 
+  /** What is not recommended above is used from here. */
+  #again(stored: StoredModel): TemplateResult | typeof nothing {
+    const { kind, key, title } = stored;
+    const choice: ModelChoice | undefined =
+      kind === 'own'
+        ? { kind: 'own', name: key }
+        : [...CATALOGUE.map(({ source }) => source), ...this.others].some((one) => isAt(one, stored))
+          ? undefined
+          : { kind: 'address', address: key };
+    if (choice === undefined) return nothing;
+    const { choice: now, loading } = this.holder?.state.value ?? {};
+    if (now !== undefined && this.#isUsed(now, stored))
+      return html`<span class="badge">${icon('check')} ${common('inUse')}</span>`;
+    return html`<button
+      class="button small"
+      ?disabled=${loading !== undefined || (kind === 'download' && !stored.complete && !online.value)}
+      aria-label="${common('use')} ${title}"
+      @click=${() => void this.#use(choice)}
+    >
+      ${common('use')}
+    </button>`;
+  }
+
   async #persist(): Promise<void> {
     if (!(await persist())) toast(common('persistNo'));
     await this.refresh();
   }
 }
 define('oct-models', ModelManager);
+
+/** `hf:` addresses are kept under the address that they stand for, and folders by the address of each file. */
+function isAt(address: string | undefined, { address: stored, key, title }: StoredModel): boolean {
+  return address !== undefined && (address === stored || address === key || address.endsWith(`/${title}`));
+}

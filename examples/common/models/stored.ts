@@ -18,7 +18,7 @@ export interface StoredModel {
 export async function storedModels(): Promise<readonly StoredModel[]> {
   const files = await Octavo.store.list().catch((): readonly StoredFile[] => []);
   const models = new Map<string, StoredModel>();
-  for (const { model, url, name, size, received, complete } of files) {
+  for (const { model, url, size, received, complete } of files) {
     const before = models.get(model);
     models.set(model, {
       key: model,
@@ -26,8 +26,9 @@ export async function storedModels(): Promise<readonly StoredModel[]> {
       title:
         before?.title ??
         CATALOGUE.find(({ part, source }) => part === true && source === url)?.title ??
-        name.split(/[/?#]/).findLast((piece) => piece !== '') ??
-        name,
+        // Not that of its first file, where it has several.
+        model.split(/[/?#]/).findLast((piece) => piece !== '') ??
+        model,
       kind: 'download',
       bytes: (before?.bytes ?? 0) + (complete ? (size ?? received) : received),
       complete: complete && (before?.complete ?? true),

@@ -481,7 +481,14 @@ describe('studio in Chromium', () => {
 
       const model = { name: 'tiny.gguf', mimeType: 'model/gguf', buffer: Buffer.from(tinyModel()) };
       await page.setInputFiles('oct-models input[type=file]', model);
-      await page.waitForFunction(() => document.querySelector('.model-button')!.textContent!.includes('tiny.gguf'));
+      const uses = (name: string): Promise<unknown> =>
+        page.waitForFunction((wanted) => document.querySelector('.model-button')!.textContent!.includes(wanted), name);
+      await uses('tiny');
+      // It was kept, and is there again without its file.
+      await page.click('[aria-label="Use nano"]');
+      await uses('nano');
+      await page.click('[aria-label="Use tiny.gguf"]');
+      await uses('tiny');
       await page.keyboard.press('Escape');
       await page.waitForSelector('.welcome :text("does not paint")');
       expect(await faults(page)).toEqual([]);
