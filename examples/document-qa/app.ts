@@ -17,7 +17,7 @@ import '../common/toasts.ts';
 import { toast } from '../common/toasts.ts';
 import { asMarkdown, download } from './export.ts';
 import { t } from './messages.ts';
-import { settings } from './state/settings.ts';
+import { EMBEDDER, settings } from './state/settings.ts';
 import type { Workspace } from './state/workspace.ts';
 import { ACCEPTED, addFiles, followLaunches, pastedFiles } from './view/arrivals.ts';
 import './view/composer.ts';
@@ -95,6 +95,7 @@ class DocumentApp extends WorkspacePart {
         data-page=${place === undefined ? 'closed' : 'open'}
         .style=${`--split: ${settings.value.split}`}
         @ask=${({ detail }: CustomEvent<string>) => void this.#ask(detail)}
+        @edit-question=${({ detail }: CustomEvent<string>) => this.#composer?.write(detail)}
         @add-files=${() => this.querySelector<HTMLInputElement>('#files')?.click()}
         @unlock=${({ detail }: CustomEvent<LibraryEntry>) => void this.#unlock(detail)}
         @show-settings=${() => this.querySelector<SettingsDialog & HTMLElement>('doc-settings')?.show()}
@@ -146,6 +147,7 @@ class DocumentApp extends WorkspacePart {
         <oct-models
           .holder=${workspace.models}
           .abilities=${['documents', 'text']}
+          .others=${[EMBEDDER.source]}
           .contextTokens=${settings.value.context || undefined}
         ></oct-models>
         <doc-settings></doc-settings>

@@ -2,13 +2,21 @@
  * Asks one question after the other. A question about a document that is still being read waits for it, one without a model for the model; what is on its way is told by
  * an observable, what came of it is kept as an exchange.
  */
-import type { AskMode, AskOptions, DocumentAnswer, OctavoModel } from 'octavo';
+import { InputError, type AskMode, type AskOptions, type DocumentAnswer, type OctavoModel } from 'octavo';
 import type { ScreenLock } from '../../common/device/wake-lock.ts';
 import type { ModelHolder } from '../../common/models/holder.ts';
 import { titleOf } from '../../common/models/choice.ts';
 import { Observable } from '../../common/observable.ts';
 import { isAbort, problemOf } from '../../common/problem.ts';
-import { holdAnswer, type Answer, type Evidence, type Exchange, type Exchanges, type Nearest } from './exchanges.ts';
+import {
+  holdAnswer,
+  type Answer,
+  type Evidence,
+  type Exchange,
+  type Exchanges,
+  type Nearest,
+  type TooLong,
+} from './exchanges.ts';
 import { settings } from './settings.ts';
 import type { Shelf } from './shelf.ts';
 
@@ -210,7 +218,10 @@ export class Asker {
       } else
         await this.#exchanges.put({
           ...exchange,
-          problem: error instanceof NothingToRead ? { title: 'nothing', detail: error.message } : problemOf(error),
+          problem:
+            error instanceof NothingToRead
+              ? { title: 'nothing', detail: error.message }
+              : { ...problemOf(error), tooLong: tooLong(error) },
         });
     }
   }
@@ -226,6 +237,8 @@ export class Asker {
     // What it has read is kept, and the question goes on from there.
     this.#drafting?.abort();
     const entry = scope === '' ? undefined : await this.#shelf.read(scope, signal);
+    const unread =
+      scope === '' ? await this.#shelf.readAll(signal, (done, total) => this.#change(id, { done, total })) : 0;
     if (scope !== '' && (entry === undefined || entry.state === 'failed'))
       throw new NothingToRead(entry?.problem ?? scope);
     this.#change(id, { phase: 'model' });
@@ -250,7 +263,8 @@ export class Asker {
       text += piece;
       this.#change(id, { phase: 'answering', text });
     }
-    return this.#told(await stream.finished, model, entry?.id, performance.now() - begun);
+    const answer = await this.#told(await stream.finished, model, entry?.id, performance.now() - begun);
+    return unread === 0 ? answer : { ...answer, unread };
   }
 
   /** The model in use, or the one that is on its way. */
@@ -334,6 +348,11 @@ export class Asker {
     this.#jobs = jobs;
     this.going.value = jobs;
   }
+}
+
+function tooLong(error: unknown): TooLong | undefined {
+  if (!(error instanceof InputError) || error.code !== 'too-long') return undefined;
+  return 'parts' in error.facts ? 'parts' : 'room' in error.facts ? 'text' : 'question';
 }
 
 /** How the settings have documents read. */

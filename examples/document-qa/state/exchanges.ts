@@ -30,6 +30,8 @@ export interface Answer {
   readonly absent: number;
   readonly nearest: readonly Nearest[];
   readonly unverified: readonly string[];
+  /** Documents that were not read yet, of all that were asked. */
+  readonly unread?: number | undefined;
   readonly model: string;
   /** In milliseconds, from the question to the end; and what of it was reading, for how many tokens. */
   readonly time: number;
@@ -46,8 +48,13 @@ export interface Exchange {
   readonly asked: number;
   readonly answer: Answer | undefined;
   /** Of an answer that did not come. */
-  readonly problem: { readonly title: string; readonly detail: string } | undefined;
+  readonly problem:
+    | { readonly title: string; readonly detail: string; readonly tooLong?: TooLong | undefined }
+    | undefined;
 }
+
+/** What a model has no room for: the question; the text, so that its best passages may fit; or the text even part by part. */
+export type TooLong = 'question' | 'text' | 'parts';
 
 /** A lock that a tab holds while it answers: it ends with the tab, however that ends. */
 const LOCK = 'document-qa:answers ';

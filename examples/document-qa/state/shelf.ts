@@ -158,15 +158,34 @@ export class Shelf {
 
   /** Resolves with the entry when it was read, or could not be; rejects when `signal` is aborted. */
   read(name: string, signal: AbortSignal): Promise<LibraryEntry | undefined> {
+    return this.#until(signal, ({ entries, opened }) => {
+      const entry = entries.findLast((one) => one.name === name);
+      // A question about a document without letters waits for those that are being recognised.
+      const waits = !opened || entry?.state === 'waiting' || (entry?.recognition === 'asked' && entry.characters === 0);
+      return waits ? undefined : { found: entry };
+    });
+  }
+
+  /**
+   * Resolves when all documents were read or could not be, with 0; where nothing is being read (paused, or it failed) at once, with how many were not. `onCount` is told how many were, and of
+   * how many. Rejects when `signal` is aborted.
+   */
+  readAll(signal: AbortSignal, onCount: (read: number, of: number) => void): Promise<number> {
+    return this.#until(signal, ({ entries, opened, paused, problem }) => {
+      const unread = entries.filter(({ state }) => state === 'waiting').length;
+      if (opened && (unread === 0 || paused || problem !== undefined)) return { found: unread };
+      onCount(entries.length - unread, entries.length);
+      return undefined;
+    });
+  }
+
+  /** Resolves with what `look` finds in the state, now or when it has changed. */
+  #until<T>(signal: AbortSignal, find: (state: ShelfState) => { readonly found: T } | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
       const look = (): boolean => {
-        const { entries, opened } = this.state.value;
-        const entry = entries.findLast((one) => one.name === name);
-        // A question about a document without letters waits for those that are being recognised.
-        if (!opened || entry?.state === 'waiting' || (entry?.recognition === 'asked' && entry.characters === 0))
-          return false;
-        resolve(entry);
-        return true;
+        const there = find(this.state.value);
+        if (there !== undefined) resolve(there.found);
+        return there !== undefined;
       };
       if (look()) return;
       const end = this.state.subscribe(() => {

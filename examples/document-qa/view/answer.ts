@@ -1,9 +1,10 @@
 /** One question with its answer, as it is shown: the text with a chip behind each sentence, and the quotes below. */
+import type { AskMode } from 'octavo';
 import { html, nothing, type TemplateResult } from 'lit';
 import { duration, percent } from '../../common/format.ts';
 import { icon, iconButton } from '../../common/icons.ts';
 import { common } from '../../common/messages.ts';
-import { readText, t } from '../messages.ts';
+import { readText, t, type Key } from '../messages.ts';
 import type { Going } from '../state/asker.ts';
 import type { Answer, Evidence, Exchange, Nearest } from '../state/exchanges.ts';
 
@@ -20,8 +21,10 @@ export interface AnswerActions {
     from: Element,
   ): void;
   peek(evidence: Evidence | undefined, at?: Element): void;
-  again(exchange: Exchange): void;
-  everything(exchange: Exchange): void;
+  /** `mode`: in place of what the settings say. */
+  again(exchange: Exchange, mode?: AskMode): void;
+  /** Gives the question back to be written anew. */
+  edit(exchange: Exchange): void;
   copy(exchange: Exchange): void;
   remove(exchange: Exchange): void;
   chooseModel(): void;
@@ -117,12 +120,12 @@ function foldButton(question: string): TemplateResult {
   </button>`;
 }
 
-function phaseText({ phase, done, total }: Going): string {
+function phaseText({ phase, done, total, exchange }: Going): string {
   switch (phase) {
     case 'queued':
       return t('waitingQuestion');
     case 'document':
-      return t('waitingDocument');
+      return exchange.scope === '' && total > 0 ? t('waitingDocuments', { done, total }) : t('waitingDocument');
     case 'model':
       return t('waitingModel');
     case 'searching':
@@ -145,12 +148,17 @@ function goingView(going: Going): TemplateResult {
     <p class="answer-text ${going.text === '' ? 'empty' : ''}">${going.text}</p>`;
 }
 
-function metaView({ model, read, time }: Answer): TemplateResult {
+function metaView({ model, read, time, unread = 0 }: Answer): TemplateResult {
   return html`<p class="meta numbers">
-    ${t('readWhat', { what: readText(read) })} <span aria-hidden="true">·</span> ${model}
-    <span aria-hidden="true">·</span>
-    ${duration(time / 1000)}
-  </p>`;
+      ${t('readWhat', { what: readText(read) })} <span aria-hidden="true">·</span> ${model}
+      <span aria-hidden="true">·</span>
+      ${duration(time / 1000)}
+    </p>
+    ${
+      unread === 0
+        ? nothing
+        : html`<p class="unverified">${icon('warning')} ${t('unreadDocuments', { count: unread })}</p>`
+    }`;
 }
 
 function answerView(exchange: Exchange, answer: Answer, actions: AnswerActions, scope: string): TemplateResult {
@@ -264,7 +272,7 @@ function absentView(
     }
     ${
       mode === 'passages'
-        ? html`<button class="button" @click=${() => actions.everything(exchange)}>
+        ? html`<button class="button" @click=${() => actions.again(exchange, 'windows')}>
             ${icon('search')}
             ${seconds === undefined ? t('searchAll') : t('searchAllTime', { time: duration(seconds) })}
           </button>`
@@ -319,9 +327,29 @@ function problemView(exchange: Exchange, problem: Exchange['problem'], actions: 
               ${icon('chip')} ${t('chooseModel')}
             </button>`
       }
-      <button class="button" @click=${() => actions.again(exchange)}>${icon('reload')} ${t('again')}</button>
-      ${iconButton('trash', t('removeExchange'), () => actions.remove(exchange))}
+      ${againView(exchange, actions)} ${iconButton('trash', t('removeExchange'), () => actions.remove(exchange))}
     </div>`;
+}
+
+/** What was too long would be so again. */
+function againView(exchange: Exchange, actions: AnswerActions): TemplateResult {
+  const reads = (mode: AskMode, label: Key): TemplateResult =>
+    html`<button class="button" @click=${() => actions.again(exchange, mode)}>${icon('reload')} ${t(label)}</button>`;
+  const { tooLong } = exchange.problem ?? {};
+  switch (tooLong) {
+    case 'question':
+      return html`<button class="button" @click=${() => actions.edit(exchange)}>${icon('edit')} ${t('edit')}</button>`;
+    case 'text':
+      return html`${reads('passages', 'againPassages')} ${reads('windows', 'searchAll')}`;
+    case 'parts':
+      return reads('passages', 'againPassages');
+    case undefined:
+      return html`<button class="button" @click=${() => actions.again(exchange)}>
+        ${icon('reload')} ${t('again')}
+      </button>`;
+    default:
+      throw new Error(`no kind of length: ${String(tooLong satisfies never)}`);
+  }
 }
 
 function actionsView(exchange: Exchange, actions: AnswerActions): TemplateResult {

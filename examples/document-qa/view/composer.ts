@@ -122,6 +122,16 @@ class Composer extends WorkspacePart {
     this.#field?.focus();
   }
 
+  /** Gives a question to be written anew; what stands there already stays behind it. */
+  write(question: string): void {
+    const field = this.#field;
+    if (field === null) return;
+    field.value = [question, field.value.trim()].filter((text) => text !== '').join('\n');
+    this.#fit();
+    this.#measure();
+    field.focus();
+  }
+
   #ask(): void {
     const field = this.#field;
     const question = field?.value.trim() ?? '';

@@ -168,6 +168,7 @@ class Conversation extends WorkspacePart {
         </div>
       </div>`;
     const read = entry !== undefined && entry.state !== 'waiting';
+    const unread = entries.filter(({ state }) => state === 'waiting').length;
     // What they say of pictures is what the notice is for.
     const notes = entry?.notes.filter((note) => !note.includes('`ocr`')) ?? [];
     return html`<div class="start">
@@ -175,7 +176,8 @@ class Conversation extends WorkspacePart {
       <p class="soft numbers">
         ${
           entry === undefined
-            ? t('startAllBody', { count: entries.length })
+            ? html`${t('startAllBody', { count: entries.length })}
+              ${unread === 0 ? nothing : t('startAllReading', { done: entries.length - unread, count: entries.length })}`
             : read && entry.characters === 0
               ? t('pages', { count: entry.pages })
               : read
@@ -254,9 +256,12 @@ class Conversation extends WorkspacePart {
       evidence === undefined || at === undefined
         ? hideQuote()
         : showQuote(evidence, at, this.workspace.scope.value === ''),
-    again: (exchange) => void this.workspace.asker.ask(exchange.scope, exchange.question, { again: exchange }),
-    everything: (exchange) =>
-      void this.workspace.asker.ask(exchange.scope, exchange.question, { again: exchange, mode: 'windows' }),
+    again: (exchange, mode) =>
+      void this.workspace.asker.ask(exchange.scope, exchange.question, { again: exchange, ...(mode && { mode }) }),
+    edit: (exchange) => {
+      this.send('edit-question', exchange.question);
+      void this.workspace.exchanges.remove(exchange);
+    },
     copy: (exchange) => void copy(exchange),
     remove: (exchange) => void this.workspace.exchanges.remove(exchange),
     chooseModel: () => this.send('show-models'),

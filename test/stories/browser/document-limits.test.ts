@@ -17,7 +17,7 @@ async function told(page: Page, question: string): Promise<string> {
   await page.fill('doc-composer textarea', question);
   await page.press('doc-composer textarea', 'Enter');
   const exchange = page.locator('.exchange').last();
-  await exchange.locator('text=Ask again').waitFor();
+  await exchange.locator('text=Choose a model').waitFor();
   return exchange.innerText();
 }
 
@@ -69,7 +69,22 @@ test('a question that no context holds is refused with its size, and the next on
   expect(await height()).toBeGreaterThan(2000);
   await page.click('.fold >> text=Show less');
   expect(await height()).toBeLessThan(200);
+  // It would be too long again: it is given back to be shortened.
+  await page.click('text=Change the question');
+  await page.waitForFunction(() => document.querySelector('.exchange') === null);
+  expect(await page.inputValue('doc-composer textarea')).toMatch(/^What is the code of the north gate\? 北門/);
   expect(await ask(page, 'What is the code of the north gate?')).toMatch(/^4711/);
+  // A text that is too long to be read whole is read by its passages.
+  await add(
+    page,
+    file('towers.txt', 'text/plain', `${'Wind came from the sea. '.repeat(4000)}\n\nThe code of the tower is 8253.`),
+  );
+  await page.click('.entry:has-text("towers.txt")');
+  await page.selectOption('doc-composer .mode', 'whole');
+  expect(await told(page, 'What is the code of the tower?')).toContain('Mode whole');
+  await look(page, 'whole-too-long');
+  await page.click('text=Read the best passages');
+  await page.waitForSelector('.exchange .answer-text:has-text("8253")');
   expect(complaints).toEqual([]);
   await page.close();
 }, 240_000);

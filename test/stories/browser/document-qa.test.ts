@@ -295,10 +295,11 @@ describe('document QA in Chromium', () => {
     expect(await page.innerText('.entry:has-text("long.pdf")')).toMatch(/Page \d+ of 150/);
     await look(page, 'reading');
 
-    // The question waits for the document; the reload takes neither from it.
+    // A question to all documents waits for those that are not read yet; the reload takes neither from it.
+    await page.click('.entry.all');
     await page.fill('doc-composer textarea', 'What is line 7 about?');
     await page.press('doc-composer textarea', 'Enter');
-    await page.waitForSelector('.exchange .meta');
+    await page.waitForSelector('.exchange .meta:has-text("Waits until all documents are read, 1 of 2")');
     await page.reload();
     await page.waitForSelector('.exchange .meta:has-text("Not answered")');
     // A conversation that is cleared while a question waits stays cleared.
