@@ -7,6 +7,7 @@ import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'l
 import { repeat } from 'lit/directives/repeat.js';
 import { define, Part } from '../../common/element.ts';
 import type { Place } from '../state/workspace.ts';
+import { flowed } from './flowed.ts';
 
 /** Blocks of a part. */
 const PART = 60;
@@ -100,7 +101,7 @@ class TextView extends Part {
   }
 
   #block(text: string, { kind, level, start, end }: Block): TemplateResult {
-    const words = this.#marked(text, start, end);
+    const words = this.#marked(text.slice(start, end), start, end);
     switch (kind) {
       case 'heading':
         return html`<p class="text-heading" role="heading" aria-level=${Math.min(6, level + 2)} data-level=${level}>
@@ -113,17 +114,18 @@ class TextView extends Part {
       case 'code':
         return html`<p class="text-code">${words}</p>`;
       case 'paragraph':
-        return html`<p>${words}</p>`;
+        return html`<p>${this.#marked(flowed(text.slice(start, end)), start, end)}</p>`;
       default:
         throw new Error(`no block: ${String(kind satisfies never)}`);
     }
   }
 
+  /** `text`: what stands from `start` to `end`. */
   #marked(text: string, start: number, end: number): TemplateResult | string {
     const [from, to] = this.place?.range ?? [0, 0];
-    if (to <= start || from >= end) return text.slice(start, end);
-    const [a, b] = [Math.max(start, from), Math.min(end, to)];
-    return html`${text.slice(start, a)}<mark>${text.slice(a, b)}</mark>${text.slice(b, end)}`;
+    if (to <= start || from >= end) return text;
+    const [a, b] = [Math.max(start, from) - start, Math.min(end, to) - start];
+    return html`${text.slice(0, a)}<mark>${text.slice(a, b)}</mark>${text.slice(b)}`;
   }
 }
 define('doc-text', TextView);
