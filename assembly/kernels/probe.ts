@@ -2,11 +2,7 @@
  * The attention mass that each key receives (contract 8), from queries over ranges and pages as in attention. The
  * matrix [queries, keys] is never made. Scores are computed twice: the first pass keeps the maximum and the sum of each
  * row, the second adds exp(score - maximum) / sum to the keys.
- *
- * A call of one query keeps its scores where the masses will be, since there are no more of them, and computes them
- * once: the first pass leaves exp(score - maximum of the split) there, and the second multiplies by what remains. It may
- * take the scores of whole blocks from keys at 7 bits that are kept beside the pages (coarse.ts); blocks that are not
- * coded yet are coded first.
+ * A call of one query is that of probe-one.ts.
  *
  * A tile is one KV head and one split of the keys, and processes all queries in order. So no two tiles write the same
  * mass, and any number of threads gives the same bits. There are at most SPLITS splits, so memory is linear in keys and
@@ -17,20 +13,15 @@
  *            [splits][heads] of the factor of the split's masses
  *   masses:  f32 [heads][keys]
  *   scratch of a thread:  | cursor | Q [R][D], times scale | S [R][32] | maximum [R] | sum [R] |
- *                         | own position [R]: u32 | factors of coarse.ts |
+ *                         | own position [R]: u32 |
  */
-import { KV_F16, PAGE_TOKENS, addressOf, formatOf } from '../kv/layout';
-import { decodeKeys } from '../kv/quantise';
-import {
-  coarseBlock, coarseFactors, coarseKnown, coarseRoomBytes, coarseScores, coarseSpread,
-} from './coarse';
+import { PAGE_TOKENS } from '../kv/layout';
+import { codeKeys, probeOneBytes, probeOneMassTile, probeOneSumTile } from './probe-one';
 import { Cursor, cursorBytes, nextBatch, openCursor, seek } from './cursor';
 import { exp1, exp4, lanes } from './math';
 import { hide, LOWEST, scaleInto, scores, soften } from './page';
 import { parallel } from './pool';
-import {
-  KERNEL_COARSE_CODE, KERNEL_COARSE_SPREAD, KERNEL_PROBE_JOIN, KERNEL_PROBE_MASS, KERNEL_PROBE_SPANS, KERNEL_PROBE_SUM,
-} from './kernels';
+import { KERNEL_PROBE_JOIN, KERNEL_PROBE_MASS, KERNEL_PROBE_SPANS, KERNEL_PROBE_SUM } from './kernels';
 
 /** Rows that share a page. */
 const ROWS: usize = 64;
@@ -76,7 +67,7 @@ export class Probe {
 }
 
 @inline
-function group(a: Probe): usize {
+export function group(a: Probe): usize {
   return a.heads / a.kvHeads;
 }
 
@@ -88,9 +79,9 @@ function queries(a: Probe): usize {
 
 /** Returns the keys of a split, a multiple of a page. */
 @inline
-function splitKeys(a: Probe): usize {
+export function splitKeys(a: Probe): usize {
   const least = (a.keys + SPLITS - 1) / SPLITS;
-  return max<usize>(SPLIT, (least + PAGE_TOKENS - 1) & ~(PAGE_TOKENS - 1));
+  return max<usize>(a.count == 1 ? 2 * SPLIT : SPLIT, (least + PAGE_TOKENS - 1) & ~(PAGE_TOKENS - 1));
 }
 
 @inline
@@ -102,8 +93,9 @@ function splits(a: Probe): usize {
 export function probeScratchBytes(args: usize): usize {
   const a = changetype<Probe>(args);
   const rows = queries(a) * group(a);
-  return cursorBytes(a.headDim, false) + ((rows * (a.headDim + PAGE_TOKENS + 3)) << 2) + 64 +
-    coarseRoomBytes(rows, a.headDim);
+  return cursorBytes(a.headDim, false) + (
+    a.count == 1 ? probeOneBytes(a) : ((rows * (a.headDim + PAGE_TOKENS + 3)) << 2) + 64
+  );
 }
 
 /** Returns the bytes of `states`. */
@@ -115,36 +107,12 @@ export function probeStateBytes(args: usize): usize {
 /** Returns 0, or 1 when a worker was lost. */
 export function probe(args: usize): u32 {
   const a = changetype<Probe>(args);
-  const tiles = <u32>(splits(a) * a.kvHeads);
-  if (ASC_FEATURE_RELAXED_SIMD && readsCoarse(a)) {
-    if (a.coded == 0 && parallel(a.pool, KERNEL_COARSE_SPREAD, args, <u32>a.kvHeads) != 0) return 1;
-    const whole = a.keys / PAGE_TOKENS;
-    if (whole > a.coded && parallel(a.pool, KERNEL_COARSE_CODE, args, <u32>((whole - a.coded) * a.kvHeads)) != 0) return 1;
-  }
+  if (a.count == 1 && codeKeys(args) != 0) return 1;
+  const tiles = <u32>(splits(a) * (a.count == 1 ? 1 : a.kvHeads));
   if (parallel(a.pool, KERNEL_PROBE_SUM, args, tiles) != 0) return 1;
   if (parallel(a.pool, KERNEL_PROBE_JOIN, args, <u32>((a.count * a.heads + JOINED - 1) / JOINED)) != 0) return 1;
   if (parallel(a.pool, KERNEL_PROBE_MASS, args, tiles) != 0) return 1;
   return a.masses == a.out ? 0 : parallel(a.pool, KERNEL_PROBE_SPANS, args, <u32>a.heads);
-}
-
-@inline
-function readsCoarse(a: Probe): bool {
-  return a.coarse != 0 && a.count == 1 && a.added == 0;
-}
-
-export function coarseSpreadTile(a: Probe, kvHead: usize, scratch: usize): void {
-  if (!ASC_FEATURE_RELAXED_SIMD) return;
-  coarseSpread(
-    a.coarse, a.pages + ((kvHead * a.blocks) << 2), a.kvHeads, kvHead, a.headDim, a.keys / PAGE_TOKENS, scratch,
-  );
-}
-
-export function coarseCodeTile(a: Probe, tile: usize, scratch: usize): void {
-  if (!ASC_FEATURE_RELAXED_SIMD) return;
-  const block = a.coded + tile / a.kvHeads;
-  const kvHead = tile % a.kvHeads;
-  const entry = <usize>load<u32>(a.pages + ((kvHead * a.blocks + block) << 2));
-  coarseBlock(a.coarse, entry, a.kvHeads, kvHead, a.headDim, block, scratch);
 }
 
 /**
@@ -158,64 +126,22 @@ function placeOf(a: Probe, kvHead: usize, start: usize, r: usize): usize {
 }
 
 @inline
-function stateOf(a: Probe, split: usize, place: usize): usize {
+export function stateOf(a: Probe, split: usize, place: usize): usize {
   return a.states + ((split * a.count * a.heads + place) << 3);
 }
 
 export function probeSumTile(a: Probe, tile: usize, scratch: usize): void {
-  if (a.count == 1) eachRow(a, tile, 0, 0);
-  passOver(a, tile, scratch, false);
-  if (a.count == 1) eachRow(a, tile, 1, scratch);
+  if (a.count == 1) probeOneSumTile(a, tile, scratch);
+  else passOver(a, tile, scratch, false);
 }
 
 export function probeMassTile(a: Probe, tile: usize, scratch: usize): void {
-  eachRow(a, tile, a.count == 1 ? 2 : 3, 0);
-  if (a.count > 1) passOver(a, tile, scratch, true);
-}
-
-/** For the masses of each head in a tile: 0 hides all, 1 makes exponentials, 2 multiplies by the factor, 3 clears. */
-function eachRow(a: Probe, tile: usize, step: u32, spare: usize): void {
-  const split = tile / a.kvHeads;
-  const from = split * splitKeys(a);
+  if (a.count == 1) return probeOneMassTile(a, tile);
+  const from = (tile / a.kvHeads) * splitKeys(a);
   const size = min<usize>(splitKeys(a), a.keys - from);
   const first = (tile % a.kvHeads) * group(a);
-  for (let h = first; h < first + group(a); h++) {
-    const row = a.masses + ((h * a.keys + from) << 2);
-    const state = stateOf(a, split, h);
-    if (step == 0) {
-      let i: usize = 0;
-      if (ASC_FEATURE_SIMD) for (; i + 4 <= size; i += 4) v128.store(row + (i << 2), f32x4.splat(LOWEST));
-      for (; i < size; i++) store<f32>(row + (i << 2), LOWEST);
-    } else if (step == 1) exponentials(row, size, state, spare);
-    else if (step == 2) scaleInto(row, row, size, load<f32>(state));
-    else memory.fill(row, 0, size << 2);
-  }
-}
-
-/**
- * Replaces s [count] by exp(s - maximum) and adds to maximum and sum at `state`. What is left of a multiple of four goes
- * through `spare`, since `soften` writes behind it.
- */
-function exponentials(s: usize, count: usize, state: usize, spare: usize): void {
-  const whole: usize = count & ~3;
-  const tail = s + (whole << 2);
-  soften(s, whole, 0, 0, state, state + 4);
-  if (whole == count) return;
-  memory.copy(spare, tail, (count - whole) << 2);
-  soften(spare, count - whole, s, whole, state, state + 4);
-  memory.copy(tail, spare, (count - whole) << 2);
-}
-
-/** Stores the scores of a batch of one query at the places of their keys. */
-function keep(masses: usize, cursor: Cursor, s: usize, count: usize): void {
-  let i: usize = 0;
-  if (ASC_FEATURE_SIMD && adjacent(cursor, count)) {
-    const to = masses + (<usize>load<u32>(cursor.positions) << 2);
-    for (; i + 4 <= count; i += 4) v128.store(to + (i << 2), v128.load(s + (i << 2)));
-  }
-  for (; i < count; i++) {
-    store<f32>(masses + (<usize>load<u32>(cursor.positions + (i << 2)) << 2), load<f32>(s + (i << 2)));
-  }
+  for (let h = first; h < first + group(a); h++) memory.fill(a.masses + ((h * a.keys + from) << 2), 0, size << 2);
+  passOver(a, tile, scratch, true);
 }
 
 /** Computes one pass of all queries over the keys of one split: sums, or masses. */
@@ -229,8 +155,6 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
   const from = split * splitKeys(a);
   const stop = min<usize>(from + splitKeys(a), a.keys);
   const step = queries(a);
-  const coarse = ASC_FEATURE_RELAXED_SIMD && readsCoarse(a);
-  if (coarse) cursor.raw = KV_F16;
   for (let block: usize = 0; block * a.queryBlock < a.count; block++) {
     const list = a.offsets + ((block * a.lists + (a.lists == 1 ? 0 : kvHead)) << 2);
     const blockEnd = min<usize>((block + 1) * a.queryBlock, a.count);
@@ -241,7 +165,6 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
       const highest = s + ((rows * PAGE_TOKENS) << 2);
       const sum = highest + (rows << 2);
       const own = sum + (rows << 2);
-      const room = own + (rows << 2);
       const to = a.causal != 0 ? min<usize>(stop, a.position + end) : stop;
       seek(cursor, <usize>load<u32>(list), <usize>load<u32>(list, 4), from, to);
       for (let r: usize = 0; r < rows; r++) {
@@ -250,19 +173,11 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
         store<f32>(highest + (r << 2), masses ? load<f32>(stateOf(a, 0, place)) : LOWEST);
         store<f32>(sum + (r << 2), masses ? load<f32>(stateOf(a, 0, place), 4) : 0);
         store<u32>(own + (r << 2), <u32>(a.position + start + r / g));
-        if (coarse) coarseFactors(room, a.coarse, q + ((r * d) << 2), a.kvHeads, kvHead, d, rows, r);
       }
       while (true) {
         const count = nextBatch(cursor);
         if (count == 0) break;
-        const whole: usize = coarse ? wholeBlock(a, cursor, kvHead, count) : NONE;
-        if (whole != NONE) coarseScores(s, room, a.coarse, a.kvHeads, kvHead, d, rows, whole);
-        else {
-          if (cursor.page != 0) {
-            decodeKeys(cursor.keys, d << 2, addressOf(cursor.page), formatOf(cursor.page), d, 0, PAGE_TOKENS);
-          }
-          scores(s, q, cursor.keys, cursor.biases, rows, count, d);
-        }
+        scores(s, q, cursor.keys, cursor.biases, rows, count, d);
         const last = <usize>load<u32>(cursor.positions + ((count - 1) << 2));
         if (a.causal != 0 && last > a.position + start) hide(s, rows, own, cursor.positions, count);
         for (let r: usize = 0; r < rows; r++) {
@@ -272,8 +187,7 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
               a.masses + (((kvHead * g + r % g) * a.keys) << 2), cursor, row, count, load<f32>(highest + (r << 2)),
               load<f32>(sum + (r << 2)),
             );
-          } else if (a.count == 1) keep(a.masses + (((kvHead * g + r) * a.keys) << 2), cursor, row, count);
-          else soften(row, count, 0, 0, highest + (r << 2), sum + (r << 2));
+          } else soften(row, count, 0, 0, highest + (r << 2), sum + (r << 2));
         }
       }
       if (!masses) {
@@ -291,17 +205,6 @@ function passOver(a: Probe, tile: usize, scratch: usize, masses: bool): void {
 @inline
 function adjacent(cursor: Cursor, count: usize): bool {
   return load<u32>(cursor.positions + ((count - 1) << 2)) - load<u32>(cursor.positions) == <u32>(count - 1);
-}
-
-/** No block. */
-const NONE: usize = <usize>-1;
-
-/** Returns the block that a batch is, NONE where it is a part of one or was not coded. */
-function wholeBlock(a: Probe, cursor: Cursor, kvHead: usize, count: usize): usize {
-  const first = <usize>load<u32>(cursor.positions);
-  if (count != PAGE_TOKENS || first % PAGE_TOKENS != 0 || !adjacent(cursor, count)) return NONE;
-  const block = first / PAGE_TOKENS;
-  return coarseKnown(a.coarse, a.kvHeads, kvHead, a.headDim, block) ? block : NONE;
 }
 
 /** masses[position] += exp(s - highest) * weight for the keys of a batch. */

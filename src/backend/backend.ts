@@ -368,7 +368,10 @@ export interface ProbeSpec extends AttentionSpec {
    * from 0 to the last that a query may see.
    */
   readonly spans?: Uint32Array;
-  /** From these WASM takes the scores of whole blocks for one query; other backends do not read them. */
+  /**
+   * From these WASM takes the scores of whole blocks for one query, whose ranges have no biases; other backends do not
+   * read them.
+   */
   readonly coarse?: CoarseKeys | undefined;
 }
 
