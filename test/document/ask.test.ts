@@ -131,6 +131,23 @@ describe('nano-text about a PDF', () => {
     expect(drafts.every((draft) => answer.said.startsWith(draft.trim()))).toBe(true);
   });
 
+  test('a question about everything is answered by sentences of the document where the model cannot sum up', async () => {
+    const document = await openTest(demoPdf(), { model });
+    const told: string[] = [];
+    const asked = document.ask('Please summarize this document', { mode: 'passages' });
+    for await (const piece of asked) told.push(piece);
+    const answer = await asked;
+    expect(answer.text).toBe(told.join(''));
+    expect(answer.read).toMatchObject({ description: 'all 4 pages', tokens: 0 });
+    expect(answer.absent).toEqual({ probability: 0, nearest: [] });
+    expect(answer.unverified).toEqual([]);
+    expect(answer.citations.length).toBeGreaterThan(1);
+    for (const { kind, quote, answer: span, rectangles } of answer.citations) {
+      expect([kind, quote.replaceAll(/\s+/g, ' ')]).toEqual(['exact', answer.text.slice(...span)]);
+      expect(rectangles.length).toBeGreaterThan(0);
+    }
+  });
+
   test.each([
     ['nano', 2_000_000, 640],
     ['a small model', 500_000_000, 320],
@@ -246,7 +263,7 @@ describe('nano-text about a PDF', () => {
     const document = await openTest(demoPdf(), { model: first });
     await first.destroy();
     expect((await document.search('call sign of the Aurora'))[0]?.page).toBe(1);
-    await expect(document.ask('What is the call sign of the Aurora?')).rejects.toThrow('load the model again');
+    await expect(document.ask('What is the call sign of the Aurora?')).rejects.toMatchObject({ code: 'destroyed' });
     const answer = await document.ask('What is the call sign of the Aurora?', { model, mode: 'whole' });
     expect(answer.text).toBe('KX-417');
   });

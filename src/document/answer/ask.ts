@@ -18,12 +18,13 @@ import { roughTokens } from '../segment.ts';
 import { sentencesOf } from '../sentences.ts';
 import { absentProbability, isRefusal } from './absent.ts';
 import type { Ahead } from './ahead.ts';
-import { cite, nearerTheQuestion, type Citation } from './cite.ts';
+import { cite, nearerTheQuestion, quotation, type Citation } from './cite.ts';
 import { isShort, quoted, type Quoted } from './quote.ts';
 import { searchText } from './follow-up.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
+import { asksForAll, leadingSentences, overviewOf } from './overview.ts';
 import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
-import { budgetOf, NEXT_QUESTION, promptOf } from './prompt.ts';
+import { budgetOf, followsNone, NEXT_QUESTION, promptOf } from './prompt.ts';
 import { unknownNumbers } from './verify.ts';
 
 /** How documents are read for an answer: the best passages, everything at once, or part by part. */
@@ -125,6 +126,8 @@ const DEFAULT_TOKENS = 160;
 /** Passages that are looked at. */
 const LOOKED_AT = 32;
 const MOST_PASSAGES = 6;
+/** Times the tokens of passages that are read where a question is about everything. */
+const OVERVIEW = 2;
 const NEAREST = 3;
 /** Exchanges of the conversation that the model is shown. */
 const MOST_HISTORY = 2;
@@ -155,33 +158,34 @@ export async function ask(
       'there is no text to ask about: the pages are pictures, or blank; open the document with `ocr` to have them read',
     );
   const chosen = await choose(model, asked, question, settings);
-  const { history, room, searched, found, search, mode, shown } = chosen;
-  if (mode === 'windows')
-    return askParts(model, asked, question, { ...settings, history }, room, { searched, found, search }, onText);
-  const answered = await answerFrom(model, shown, question, { ...settings, history, maxTokens }, onText, {
-    whole: mode === 'whole',
-    ahead: asked.ahead,
-  });
+  const { history, room, overall, searched, found, search, mode, shown } = chosen;
+  const finding = { overall, searched, found, search };
+  if (mode === 'windows') return askParts(model, asked, question, { ...settings, history }, room, finding, onText);
+  const quoting = overall && followsNone(model);
+  const answered = quoting
+    ? await leading(asked, onText)
+    : await answerFrom(model, shown, question, { ...settings, history, maxTokens }, onText, {
+        whole: mode === 'whole',
+        ahead: asked.ahead,
+      });
   onProgress?.({ phase: 'citing', done: 1, total: 1 });
+  const everything = quoting || mode === 'whole';
   const pages = asked.documents.reduce((sum, { content }) => sum + content.pages.length, 0);
   return finished(asked, answered, {
     mode,
-    searched,
-    found,
-    search,
+    ...finding,
     read: {
-      passages: mode === 'whole' ? asked.passages : shown.pieces.length,
+      passages: everything ? asked.passages : shown.pieces.length,
       of: asked.passages,
       tokens: answered.tokens,
       cached: answered.cached,
-      description:
-        mode === 'whole'
-          ? pages === 1
-            ? 'the whole text'
-            : pages === asked.documents.length
-              ? `all ${pages} documents`
-              : `all ${pages} pages`
-          : `${shown.pieces.length} of ${asked.passages} passages`,
+      description: everything
+        ? pages === 1
+          ? 'the whole text'
+          : pages === asked.documents.length
+            ? `all ${pages} documents`
+            : `all ${pages} pages`
+        : `${shown.pieces.length} of ${asked.passages} passages`,
     },
   });
 }
@@ -201,12 +205,13 @@ async function choose(model: AnsweringModel, asked: Asked, question: string, set
   const language = asked.documents[0]?.content.language ?? 'other';
   const { history, room } = await conversation(model, question, settings, maxTokens);
   const begun = performance.now();
+  const overall = asksForAll(question);
   const searched = searchText(
     question,
     (settings.history ?? []).map((one) => one.question),
     language,
   );
-  const found = await asked.find(searched, LOOKED_AT, signal);
+  const found = overall ? [] : await asked.find(searched, LOOKED_AT, signal);
   const search = performance.now() - begun;
   const mode = await chooseMode(model, asked, settings, room);
   const shown =
@@ -214,8 +219,8 @@ async function choose(model: AnsweringModel, asked: Asked, question: string, set
       ? packOf([])
       : mode === 'whole'
         ? wholePack(asked)
-        : await passagePack(model, asked, found, settings, room);
-  return { history, room, searched, found, search, mode, shown };
+        : await passagePack(model, asked, { overall, found }, settings, room);
+  return { history, room, overall, searched, found, search, mode, shown };
 }
 
 /** A question that is complete, as far as can be seen. */
@@ -237,8 +242,9 @@ export async function prepare(
   if (asked.passages === 0 || model.device?.kind === 'server') return;
   const onPrefill = (done: number, total: number): void => onProgress?.({ phase: 'reading', done, total });
   if (question !== undefined && question.trim() !== '') {
-    const { history, mode, shown } = await choose(model, asked, question, settings);
+    const { history, mode, overall, shown } = await choose(model, asked, question, settings);
     if (mode === 'windows' || (mode === 'passages' && !COMPLETE.test(question))) return;
+    if (overall && followsNone(model)) return;
     const options = sessionOf({ ...settings, history }, mode === 'whole');
     await asked.ahead?.read({ model, options, text: promptOf(model, shown.text, question), signal, onPrefill });
     return;
@@ -332,15 +338,16 @@ async function tokensOf(model: AnsweringModel, text: string): Promise<number> {
 async function passagePack(
   model: AnsweringModel,
   { documents }: Asked,
-  found: readonly Found[],
-  { budget = budgetOf(model) }: AskSettings,
+  { overall, found }: Pick<Searched, 'overall' | 'found'>,
+  { budget = (overall ? OVERVIEW : 1) * budgetOf(model) }: AskSettings,
   beside: number,
 ): Promise<Pack> {
   const room = Math.min(budget, beside);
   // Nothing that was asked stands in any of them: the beginning is shown.
   const first = documents[0];
-  const candidates: Piece[] =
-    found.length > 0
+  const candidates: Piece[] = overall
+    ? overviewOf(documents, MOST_PASSAGES)
+    : found.length > 0
       ? found.map(({ document, content, passage }) => ({ document, content, ...passage }))
       : first === undefined
         ? []
@@ -362,6 +369,8 @@ async function passagePack(
 
 /** What was searched for, what was found, and in how many milliseconds. */
 interface Searched {
+  /** The question is about the documents as a whole; then nothing is searched for. */
+  readonly overall: boolean;
   readonly searched: string;
   readonly found: readonly Found[];
   readonly search: number;
@@ -426,6 +435,23 @@ async function answerFrom(
   } finally {
     session.destroy();
   }
+}
+
+/** What is said of documents as a whole without a model that can sum up: their own leading sentences, each its own citation. */
+async function leading({ documents }: Asked, onText: (piece: string) => void | Promise<void>): Promise<Answered> {
+  const begun = performance.now();
+  let text = '';
+  const citations: Citation[] = [];
+  const sentences = leadingSentences(documents);
+  for (const sentence of sentences) {
+    if (text !== '') text += ' ';
+    const from = text.length;
+    text += sentence.content.text.slice(sentence.start, sentence.end).replaceAll(/\s+/gu, ' ');
+    citations.push(quotation(sentence, [from, text.length]));
+  }
+  await onText(text);
+  const nothing = { tokens: 0, cached: 0, prefill: 0, decode: 0 };
+  return { text, said: text, citations, pack: packOf(sentences), ...nothing, citing: performance.now() - begun };
 }
 
 /** How the session of one answer is opened. What is common to all questions comes first, so that it is read once. */
@@ -508,9 +534,10 @@ async function attributed(
 function finished(
   asked: Asked,
   { text, said, citations, prefill, decode, citing, pack }: Answered,
-  { mode, read, searched, found, search }: Pick<DocumentAnswer, 'mode' | 'read'> & Searched,
+  { mode, read, overall, searched, found, search }: Pick<DocumentAnswer, 'mode' | 'read'> & Searched,
 ): DocumentAnswer {
-  const probability = absentProbability(asked.evidence(searched, found), isRefusal(said));
+  const refused = isRefusal(said);
+  const probability = overall && !refused ? 0 : absentProbability(asked.evidence(searched, found), refused);
   return {
     text,
     said,
@@ -530,7 +557,7 @@ async function askParts(
   question: string,
   settings: AskSettings,
   room: number,
-  { searched, found, search }: Searched,
+  finding: Searched,
   onText: (piece: string) => void | Promise<void>,
 ): Promise<DocumentAnswer> {
   const { signal, onProgress, maxTokens = DEFAULT_TOKENS } = settings;
@@ -564,7 +591,7 @@ async function askParts(
   const unique = pieces.filter(
     (piece, i) => pieces.findIndex((one) => one.document === piece.document && one.start === piece.start) === i,
   );
-  let pack = unique.length > 0 ? packOf(unique) : await passagePack(model, asked, found, settings, room);
+  let pack = unique.length > 0 ? packOf(unique) : await passagePack(model, asked, finding, settings, room);
   while (pack.pieces.length > 1 && (await tokensOf(model, pack.text)) > room) pack = packOf(pack.pieces.slice(0, -1));
   const answered = await answerFrom(model, pack, question, { ...settings, maxTokens }, onText, {
     whole: false,
@@ -578,7 +605,7 @@ async function askParts(
     description: `everything, in ${parts.length} parts`,
   };
   const timed = { ...answered, prefill: prefill + answered.prefill, decode: decode + answered.decode };
-  return finished(asked, timed, { mode: 'windows', read, searched, found, search });
+  return finished(asked, timed, { mode: 'windows', read, ...finding });
 }
 
 /** The sentence in which a citation stands. */

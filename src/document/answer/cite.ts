@@ -67,6 +67,12 @@ export function cite(
     });
 }
 
+/** A sentence of a document that is quoted whole, as units `answer` of what is said. */
+export function quotation(sentence: Shown, answer: Span): Citation {
+  const { content, start, end } = sentence;
+  return citation({ sentence, text: content.text.slice(start, end), share: 1 }, 'exact', [start, end], answer);
+}
+
 /** A sentence that the model was shown, as claims are checked against it. */
 interface Read extends Checked {
   readonly sentence: Shown;
