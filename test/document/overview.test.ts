@@ -54,7 +54,7 @@ The deeper harbour of Ilmar brings ships with a greater draught to the county.
 The harbour of Ilmar and its ships: a history of the quays of the county, 1990.
 `;
 
-const document = { document: 'report', content: readMarkdown(REPORT) };
+const document = { document: 'report', content: readMarkdown(REPORT, 'report.md') };
 const words = ({ start, end }: { start: number; end: number }): string => document.content.text.slice(start, end);
 
 test('shows the beginning first, then sections that speak of the others, then the beginnings of parts', () => {
@@ -76,7 +76,7 @@ test('quotes whole sentences of the text in their order, none that lean on other
     'The county of Ilmar paid 4 million euros for the deeper harbour and its quays.',
     'The deeper harbour of Ilmar brings ships with a greater draught to the county.',
   ]);
-  expect(leadingSentences([{ document: 'empty', content: readMarkdown('# Title only') }])).toEqual([]);
+  expect(leadingSentences([{ document: 'empty', content: readMarkdown('# Title only', 'title.md') }])).toEqual([]);
 });
 
 test('a model that follows instructions is asked for sentences of its own', () => {

@@ -110,7 +110,9 @@ class Conversation extends WorkspacePart {
       .map(({ title }) => title.trim())
       .filter((title) => title.length > 3 && title.length < 60 && title !== document.title && !NOT_ASKED.test(title));
     this.suggestions =
-      name === SAMPLE ? SAMPLE_QUESTIONS : titles.slice(0, MOST_SUGGESTIONS).map((title) => t('suggestion', { title }));
+      name === SAMPLE
+        ? SAMPLE_QUESTIONS
+        : [t('suggestionAll'), ...titles.map((title) => t('suggestion', { title }))].slice(0, MOST_SUGGESTIONS);
   }
 
   override render(): TemplateResult {
