@@ -63,7 +63,7 @@ describe('in Node, from dist/', () => {
       clearInterval(timer);
       expect(ticks).toBeGreaterThan(0);
       await loaded.destroy();
-      await expect(session.prompt('Hello')).rejects.toMatchObject({ name: 'DeviceError' });
+      await expect(session.prompt('Hello')).rejects.toMatchObject({ code: 'destroyed' });
     }
     expect(new Set(answers).size).toBe(1);
   });

@@ -18,6 +18,10 @@ function connect<Api extends Calls<Api>>(handlers: Handlers<Api>): Caller<Api> {
   return new Caller<Api>(ends[0]);
 }
 const pause = (ms = 5): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** However busy the machine is; a test that waits in vain ends by its own limit. */
+const until = async (there: () => boolean): Promise<void> => {
+  while (!there()) await pause();
+};
 
 describe('calls between page and engine', () => {
   test('results and events', async () => {
@@ -172,26 +176,29 @@ describe('what is large or late', () => {
   test('only the newest waits for room', async () => {
     let send: (value: number) => void = () => undefined;
     let end: () => void = () => undefined;
+    let asked = false;
     const caller = connect<{ show: Call<object, void, never, { value: number }> }>({
       show: (_, context) => {
         send = (value) => context.latest({ value });
+        asked = true;
         return new Promise<void>((resolve) => (end = resolve));
       },
     });
     const shown: unknown[] = [];
     const { result, take } = caller.stream('show', {}, { credits: 1, onItem: ({ value }) => shown.push(value) });
-    await pause();
+    await until(() => asked);
     for (let i = 1; i <= 5; i++) send(i);
+    await until(() => shown.length > 0);
     await pause();
     expect(shown).toEqual([1]);
     take();
-    await pause();
+    await until(() => shown.length > 1);
     expect(shown).toEqual([1, 5]);
     take();
     await pause();
     expect(shown).toEqual([1, 5]);
     send(6);
-    await pause();
+    await until(() => shown.length > 2);
     expect(shown).toEqual([1, 5, 6]);
     send(7);
     end();

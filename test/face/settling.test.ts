@@ -100,9 +100,9 @@ describe('an engine that hangs', () => {
     const session = await model.createSession();
     hang.now = true;
     const prompt = session.prompt('Hello');
-    const failed = expect(prompt).rejects.toMatchObject({ name: 'DeviceError', code: 'lost' });
+    const failed = expect(prompt).rejects.toMatchObject({ name: 'InputError', code: 'destroyed' });
     await Promise.all([model.destroy(), model.destroy()]);
     await failed;
-    await expect(model.memory()).rejects.toMatchObject({ name: 'DeviceError' });
+    await expect(model.memory()).rejects.toMatchObject({ code: 'destroyed' });
   }, 20_000);
 });
