@@ -44,6 +44,7 @@ from unipic import GALLERY, PictureConfig, UniPic
 
 COPIES = 4  # noises for each token
 SHARED = ("lm.", "proj_in.", "mar.z_proj", "mar.encoder", "mar.fake_latent", "siglip2")  # what answers depend on
+PICTURE_HALF = ("mar.", "proj_", "vae.")
 LOWER_TOWER = ("siglip2.embeddings.", *(f"siglip2.encoder.layers.{i}." for i in range(3)))  # all but its last block
 PLACES_WEIGHT, NAMES_WEIGHT = 1.0, 0.5  # of what visual tokens tell (visual_tokens.py) in the loss of looking
 PLACES_PICTURES = 256  # that install_places fits to
@@ -84,6 +85,8 @@ STAGES = {
     "settling": Stage({"look": 70, "text": 12, "see": 6, "paint": 5, "edit": 7}, {"paint": 40, "edit": 32, "see": 40, "look": 24}, 1.5e-3, 0.7,
                       {"lm.": 0.9, "mar.": 0.3, "proj_": 0.3}, grown=True, absent=0.12, linked=0.1,
                       frozen=LOWER_TOWER, places=True),
+    # The gallery's picture half by itself, beside settling: what it learns of drawings outlasts the changes of the language model (--pictures).
+    "drawing": Stage({"draw": 52, "redraw": 48}, {"draw": 48, "redraw": 32}, 1.5e-3, 0.15, grown=True, picture=GALLERY, frozen=("lm.", "siglip2"), anew=("vae.",)),
     # The gallery's 64 pixels instead of the small world's 32: the picture half grows (growth.py), by an image tokenizer that --patches brings;
     # looking is kept up, also at what is painted.
     "gallery": Stage({"draw": 36, "redraw": 34, "look": 22, "text": 8}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
@@ -202,15 +205,17 @@ def start_model(args: argparse.Namespace, stage: Stage, codec: Codec) -> UniPic:
     if "lm.embed_tokens.weight" not in state:  # the text half alone
         state = {f"lm.{name}": p for name, p in state.items()}
     state = {name: p for name, p in state.items() if not name.startswith(stage.anew)}
+    if args.pictures:
+        state |= {name: p for name, p in read(args.pictures).items() if name.startswith(PICTURE_HALF)}
     if args.patches:
         state |= {f"vae.{name}": p for name, p in torch.load(args.patches, weights_only=True, map_location="cpu").items()}
-    tower, before = None, load(args.start) if "mar.z_proj.weight" in state else None
+    tower, before = None, load(args.pictures or args.start) if "mar.z_proj.weight" in state else None
     if args.tower:
         saved = torch.load(args.tower, weights_only=True, map_location="cpu")
         tower = TowerConfig(**saved["tower"])
         state = {f"siglip2.{name}": p.float() for name, p in saved["weights"].items()} | state
     elif any(name.startswith("siglip2.") for name in state):
-        tower = before.siglip2.c
+        tower = load(args.start).siglip2.c
     table, known = state["lm.embed_tokens.weight"], Codec.beside(args.start).tokenizer
     rows = [known.encode(codec.tokenizer.decode([i])).ids or [0] for i in range(len(table), codec.tokenizer.get_vocab_size())]
     state["lm.embed_tokens.weight"] = torch.cat([table, *(table[ids].mean(0, keepdim=True) for ids in rows)])
@@ -232,6 +237,7 @@ def main() -> None:
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--from", dest="start", type=Path, required=True, help="GGUF to start from")
+    parser.add_argument("--pictures", type=Path, help="GGUF whose picture half takes the place of that of --from")
     parser.add_argument("--patches", type=Path, help="weights of patches.py, when --from has none")
     parser.add_argument("--tower", type=Path, help="tower.pt of train_tower.py, when --from has no tower")
     parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, for the stages seeing and gallery")
@@ -240,13 +246,13 @@ def main() -> None:
     add_clock_arguments(parser)
     args = parser.parse_args()
     stage = STAGES[args.stage]
-    looks = "look" in stage.steps
-    if looks and not args.drawings:
+    named = "look" in stage.steps or "draw" in stage.steps  # drawings, by words that the extended vocabulary knows
+    if named and not args.drawings:
         parser.error(f"the stage {args.stage} needs --drawings")
     device = choose_device()
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    codec = Codec.of(vocabulary.build()) if looks else Codec()
+    codec = Codec.of(vocabulary.build()) if named else Codec()
     model = start_model(args, stage, codec)
     table = gallery_batches.Table(model.vae, args.drawings) if "draw" in stage.steps else pb.Table(model.vae)
     if stage.places:
@@ -274,14 +280,14 @@ def main() -> None:
         step, clock.seconds, spent = state["step"], state["seconds"], state["spent"]
         torch.set_rng_state(state["random"].cpu())
     feed = Feed(Steps(args.stage, args.seed, MORE[device.type], codec.tokenizer.to_str(), model.c.tokens + model.c.buffer_count,
-                      table, args.drawings if looks else None), device, args.workers)
+                      table, args.drawings if named else None), device, args.workers)
     schedule, names = Schedule(model.c.train_steps, model.c.max_beta), visual_tokens.name_ids(codec)
     log = csv.writer((args.out / "log.csv").open("a", buffering=1))
     print(sum(p.numel() for p in trained.values()), "trained parameters on", device, "from step", step, flush=True)
 
     def keep() -> None:
         save(checkpoint, config=model.lm.c.to_dict(), picture=model.c.to_dict(), tower=model.siglip2.c.to_dict() if hasattr(model, "siglip2") else None,
-             tokenizer=codec.tokenizer.to_str() if looks else None, model=model.state_dict(), average=average,
+             tokenizer=codec.tokenizer.to_str() if named else None, model=model.state_dict(), average=average,
              optimisers=[o.state_dict() for o in optimisers], step=step, seconds=clock.seconds, spent=spent, random=torch.get_rng_state())
 
     sums: dict[str, list[float]] = {task: [0.0] * 4 for task in stage.steps}
