@@ -89,7 +89,7 @@ STAGES = {
     "drawing": Stage({"draw": 52, "redraw": 48}, {"draw": 48, "redraw": 32}, 1.5e-3, 0.15, grown=True, picture=GALLERY, frozen=("lm.", "siglip2"), anew=("vae.",)),
     # The gallery's 64 pixels instead of the small world's 32: the picture half grows (growth.py), by an image tokenizer that --patches brings;
     # looking is kept up, also at what is painted.
-    "gallery": Stage({"draw": 36, "redraw": 34, "look": 22, "text": 8}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
+    "gallery": Stage({"draw": 40, "redraw": 38, "look": 16, "text": 6}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
                      {"lm.": 0.4, "siglip2": 0.2}, grown=True, frozen=LOWER_TOWER, absent=0.12, linked=0.1, picture=GALLERY, anew=("vae.",), enlarged=0.25),
 }
 
