@@ -13,6 +13,7 @@ from torch import Tensor
 import gallery
 import picture_batches as pb
 import scenes
+import tasks
 from collage import Item
 from collage_render import Renderer
 from drawings import Drawing, open_library
@@ -20,6 +21,7 @@ from gallery import GROUNDS, THINGS, Scene, Thing
 from patches import Patches, to_float
 
 SIDE = gallery.SIZE // gallery.CELLS  # of a cell, in pixels
+SMALL_SHARE = 0.2  # of paintings and edits that are the small world's, in its words
 # From this share of the run on: {things in a picture: weight}.
 THINGS_AT = [(0.00, {1: 1}), (0.30, {1: 2, 2: 4}), (0.45, {1: 2, 2: 4, 3: 4})]
 
@@ -77,8 +79,19 @@ def shape(thing: Thing) -> np.ndarray:
     return pixels
 
 
+def from_small(scene: scenes.Scene) -> Scene:
+    """The gallery's picture of a scene of the small world."""
+    shapes, colours = scenes.WORLD.shapes, scenes.WORLD.colour_names
+    return Scene("white", tuple((o.cell, Thing(shapes[o.shape], colours[o.colour])) for o in scene))
+
+
+def render_word(word: str) -> np.ndarray:
+    """uint8 (64, 64, 3): a word of the small world, enlarged twice."""
+    return scenes.render_word(word).repeat(2, 0).repeat(2, 1)
+
+
 class Table:
-    """Tokens of scenes by looking up: for each ground and thing (0: none) those of a cell, (grounds, 1 + things, part, part, C)."""
+    """Tokens of pictures by looking up: for each ground and thing (0: none) those of a cell, (grounds, 1 + things, part, part, C); and of letters."""
 
     def __init__(self, vae: Patches, folder: Path):
         drawn = Gallery(folder)
@@ -89,6 +102,9 @@ class Table:
                 vae.encode(to_float(np.stack([drawn.cell(t, g) for t in (None, *THINGS)]))).reshape(1 + len(THINGS), self.part, self.part, -1)
                 for g in GROUNDS
             ])
+            at, side = 2 * scenes.LETTER_ROW, 2 * scenes.LETTER // 8  # of a letter's first row and its sides, in tokens
+            alphabet = vae.encode(to_float(np.stack([render_word(x) for x in scenes.GLYPHS])))
+            self.letters = alphabet.reshape(len(alphabet), self.grid, self.grid, -1)[:, at : at + side, :side]
         self.ground = {g: i for i, g in enumerate(GROUNDS)}
         self.thing = {t: i + 1 for i, t in enumerate(THINGS)}
 
@@ -104,23 +120,54 @@ class Table:
             filled[here] = (cells[self.thing[thing]] - cells[0]).abs().sum(-1) > 1e-3
         return tokens.reshape(self.grid**2, -1), filled.reshape(-1)
 
+    def word(self, word: str) -> tuple[Tensor, Tensor]:
+        """As `scene`."""
+        tokens, filled = (x.reshape(self.grid, self.grid, -1) for x in self.scene(Scene("white", ())))
+        at, side = 2 * scenes.LETTER_ROW, self.letters.shape[1]
+        for i, letter in enumerate(word):
+            here = slice(at, at + side), slice(i * side, (i + 1) * side)
+            tokens[here] = self.letters[ord(letter) - 65]
+            filled[here] = True
+        return tokens.reshape(self.grid**2, -1), filled.reshape(-1)
+
 
 def count_at(r: Random, progress: float) -> int:
     table = [t for start, t in THINGS_AT if progress >= start][-1]
     return r.choices(list(table), list(table.values()))[0]
 
 
+def draw_painting(r: Random, table: Table, words: tasks.Words, count: int) -> tuple[str, Tensor, Tensor]:
+    """A prompt, the tokens of its picture, and which of them are not ground."""
+    kind = r.random()
+    if kind < pb.WORD_PAINT:
+        word = tasks.draw_word(r)
+        return pb.draw_word_prompt(r, word), *table.word(word)
+    if kind < pb.WORD_PAINT + SMALL_SHARE:
+        small = scenes.draw_scene(r, count)
+        return words.caption(r, small, bare=count == 1 and r.random() < pb.BARE), *table.scene(from_small(small))
+    scene = gallery.draw_scene(r, count)
+    return gallery.caption(r, scene), *table.scene(scene)
+
+
 def painting(r: Random, frames: pb.Frames, table: Table, progress: float, rows: int) -> pb.Pictures:
-    drawn = [gallery.draw_scene(r, count_at(r, progress)) for _ in range(rows)]
-    prompts = [frames.paint(None if r.random() < pb.DROP else gallery.caption(r, scene)) for scene in drawn]
-    tokens, filled = zip(*(table.scene(scene) for scene in drawn))
-    return pb.Pictures(prompts, torch.stack(tokens), None, 1 + 2 * torch.stack(filled).float())
+    words = tasks.Words(scenes.WORLD, pb.ALIASES)
+    prompts, tokens, filled = zip(*(draw_painting(r, table, words, count_at(r, progress)) for _ in range(rows)))
+    framed = [frames.paint(None if r.random() < pb.DROP else prompt) for prompt in prompts]
+    return pb.Pictures(framed, torch.stack(tokens), None, 1 + 2 * torch.stack(filled).float())
+
+
+def draw_edit(r: Random, words: tasks.Words, count: int) -> tuple[Scene, str, Scene]:
+    if r.random() >= SMALL_SHARE:
+        return gallery.draw_edit(r, count)
+    scene, instruction, result = tasks.draw_edit(r, words, count)
+    return from_small(scene), instruction, from_small(result)
 
 
 def editing(r: Random, frames: pb.Frames, table: Table, progress: float, rows: int) -> pb.Pictures:
+    words = tasks.Words(scenes.WORLD, pb.ALIASES)
     prompts, before, after, weight = [], [], [], []
     for _ in range(rows):
-        scene, instruction, result = gallery.draw_edit(r, count_at(r, progress))
+        scene, instruction, result = draw_edit(r, words, count_at(r, progress))
         dropped = r.random() < pb.DROP
         prompts.append(frames.edit(None if dropped else instruction))
         source, _ = table.scene(scene)

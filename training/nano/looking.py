@@ -15,10 +15,12 @@ from PIL import Image
 import collage
 import gallery
 import picture_batches as pb
+import scenes
+import tasks
 from batches import Codec
 from collage_render import Renderer
 from drawings import Drawing, open_library
-from gallery_batches import Gallery
+from gallery_batches import Gallery, from_small, render_word
 from patches import to_float
 from tower import TowerConfig
 
@@ -26,25 +28,39 @@ COUNTS = {1: 3, 2: 3, 3: 3, 4: 2, 5: 2, 6: 2}  # items of a collage: weight
 TURNS = 6
 SHARES = {1.0: 4, 0.5: 2, 0.25: 2, 0.1: 2}  # of the tokens: weight, in steps
 SPREAD_SHARE = 0.5  # of the steps with fewer tokens: those that k-center chooses
+SMALL_SHARE = 0.5  # of the pictures that are not collages: those of the small world, half of them in its own 32 pixels
 FLICKER = 6  # levels of noise, at most, on pixels
 
 
 class Collages:
     def __init__(self, codec: Codec, folder: Path, tower: TowerConfig = TowerConfig(), enlarged: float = 0.0):
-        """`enlarged`: the share of pictures that are the gallery's, at twice their size: what the model paints, it shall see, too."""
+        """`enlarged`: the share of pictures that are the gallery's and the small world's, at a collage's size: what the model paints, it shall see, too."""
         self.patches, self.grid = tower.patches, tower.grid
         self.frames = {share: pb.Frames(codec, round(share * tower.patches)) for share in SHARES}
         self.library, self.renderer = open_library(folder), Renderer(folder)
         self.enlarged, self.gallery = enlarged, Gallery(folder) if enlarged else None
+        self.words = tasks.Words(scenes.WORLD)
         self.drawn = {d.name: d for found in self.library.training.values() for d in found if d.hand == gallery.HAND}
 
     def draw(self, r: Random) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]:
         """uint8 (S, S, 3), the labels of its patches (-1: unclear), and turns of question and answer."""
         if self.gallery and r.random() < self.enlarged:
-            scene = self.draw_scene(r)
-            return enlarge(self.gallery.render(scene)), np.full((self.grid, self.grid), -1), collage.draw_questions(r, self.as_collage(scene), TURNS)
+            picture, turns = self.draw_small(r) if r.random() < SMALL_SHARE else self.draw_gallery(r)
+            return enlarge(picture), np.full((self.grid, self.grid), -1), turns
         c = collage.draw_collage(r, self.library, r.choices(list(COUNTS), list(COUNTS.values()))[0])
         return *self.renderer.render_labelled(c), collage.draw_questions(r, c, TURNS)
+
+    def draw_gallery(self, r: Random) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        scene = self.draw_scene(r)
+        return self.gallery.render(scene), collage.draw_questions(r, self.as_collage(scene), TURNS)
+
+    def draw_small(self, r: Random) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        large = r.random() < 0.5
+        if r.random() < pb.WORD_SEE:
+            word = tasks.draw_word(r)
+            return (render_word if large else scenes.render_word)(word), pb.draw_word_turns(r, word)
+        scene = () if r.random() < pb.EMPTY_SEE else scenes.draw_scene(r, r.randint(1, 3))
+        return self.gallery.render(from_small(scene)) if large else scenes.render(scene), pb.draw_turns(r, self.words, scene)
 
     def draw_scene(self, r: Random) -> gallery.Scene:
         """Of the gallery, with drawings that are not held out of looking."""
@@ -77,5 +93,5 @@ class Collages:
 
 
 def enlarge(picture: np.ndarray) -> np.ndarray:
-    """uint8 (S, S, 3) at twice its size, bicubic, as the SDK enlarges pictures for the tower."""
-    return np.asarray(Image.fromarray(picture).resize((2 * picture.shape[1], 2 * picture.shape[0]), Image.Resampling.BICUBIC))
+    """uint8 (S, S, 3) at a collage's size, bicubic, as the SDK enlarges pictures for the tower."""
+    return np.asarray(Image.fromarray(picture).resize((collage.SIZE, collage.SIZE), Image.Resampling.BICUBIC))

@@ -2,10 +2,11 @@
 
     python patches.py --out ../runs/patches.pt --minutes 3
     python patches.py --world gallery --drawings ../runs/drawings --channels 32 --width 384 --out ../runs/gallery.pt --minutes 30
+    python patches.py --world gallery --drawings ../runs/drawings --from gallery.pt --out ../runs/gallery.pt --minutes 4
 
 Encoder: an MLP on each patch. Decoder: a 3x3 convolution over the grid of tokens, then an MLP to the
-patch. For the gallery trained on its scenes; for the small world on shapes and letters of the world in random colours, at random places (not only in
-their cells) and in training scenes; tokens are noised, so that the decoder forgives the sampler.
+patch. For the gallery trained on its scenes and words; for the small world on shapes and letters of the world in random colours, at random places (not only in
+their cells) and in training scenes; tokens are noised, so that the decoder forgives the sampler. With --from only the decoder is trained, and tokens stay what they are.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from scenes import WORLD
 
 PATCH, CHANNELS, WIDTH = 8, 16, 256
 LETTER_GRID = [scenes.LETTER_ROW * (WORLD.size // PATCH) + i for i in range(WORLD.size // scenes.LETTER)]  # tokens of a word's letters
+WORD_SHARE = 0.1  # of the gallery's training pictures
 NOISE = 0.3  # of a channel's deviation, at most, on the tokens that the decoder learns from
 
 
@@ -108,10 +110,15 @@ class GalleryWorld:
     def __init__(self, folder: Path):
         import gallery_batches  # needs this module
 
-        self.drawn = gallery_batches.Gallery(folder)
+        self.drawn, self.words = gallery_batches.Gallery(folder), gallery_batches.render_word
 
     def pool(self, r: Random) -> list[np.ndarray]:
-        return [self.drawn.render(gallery.draw_scene(r, r.randint(2, 4))) for _ in range(6000)]
+        return [self.picture(r) for _ in range(6000)]
+
+    def picture(self, r: Random) -> np.ndarray:
+        if r.random() < WORD_SHARE:
+            return self.words("".join(r.choices(list(scenes.GLYPHS), k=4)))
+        return self.drawn.render(gallery.draw_scene(r, r.randint(2, 4)))
 
     def standard(self, r: Random) -> list[np.ndarray]:
         return [self.drawn.render(gallery.draw_scene(r, r.randint(1, 3))) for _ in range(1500)]
@@ -133,12 +140,19 @@ def main() -> None:
     parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, for the gallery")
     parser.add_argument("--channels", type=int, default=CHANNELS)
     parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--from", dest="start", type=Path, help="weights whose encoder stays as it is; their sizes are taken, too")
     args = parser.parse_args()
     device = choose_device()
     torch.manual_seed(args.seed)
     world = GalleryWorld(args.drawings) if args.world == "gallery" else SmallWorld()
     pool = torch.from_numpy(np.stack(world.pool(Random(args.seed)))).to(device)
-    model = Patches(args.channels, args.width).to(device)
+    model = Patches(args.channels, args.width)
+    if args.start:
+        state = torch.load(args.start, weights_only=True, map_location="cpu")
+        model = Patches(len(state["latent_mean"]), len(state["conv.bias"]))
+        model.load_state_dict(state)
+        model.encoder.requires_grad_(False)
+    model.to(device)
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, betas=(0.9, 0.99))
     clock, step, size = Clock(device, args.minutes, None), 0, 96
     while clock.running:
@@ -163,9 +177,10 @@ def main() -> None:
     model.cpu()
     with torch.no_grad():
         r = Random("standard")
-        z = model.raw(to_float(np.stack(world.standard(r)))).reshape(-1, args.channels)
-        model.latent_mean.copy_(z.mean(0))
-        model.latent_std.copy_(z.std(0))
+        if not args.start:
+            z = model.raw(to_float(np.stack(world.standard(r)))).flatten(0, 1)
+            model.latent_mean.copy_(z.mean(0))
+            model.latent_std.copy_(z.std(0))
         for name, held_out in (("training pairs", False), ("held-out pairs", True)):
             drawn = world.test(r, held_out)
             x = to_float(np.stack([picture for _, picture in drawn]))

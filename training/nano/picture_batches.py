@@ -114,13 +114,23 @@ def weights(target: Tensor, source: Tensor | None, blank: Tensor) -> Tensor:
     return 1 + 2 * marked.float()
 
 
+def draw_word_prompt(r: Random, word: str) -> str:
+    return r.choice(("the word {w}", "a picture with the word {w}", "a picture that says {w}")).format(w=word)
+
+
+def draw_word_turns(r: Random, word: str) -> list[tuple[str, str]]:
+    turns = [(r.choice(tasks.READ), word), (r.choice(tasks.DESCRIBE), f"the word {word}")]
+    r.shuffle(turns)
+    return turns
+
+
 def painting(r: Random, frames: Frames, table: Table, progress: float, rows: int) -> Pictures:
     words = tasks.Words(table.world, ALIASES if progress >= ALIASES_FROM else 0)
     prompts, target = [], []
     for _ in range(rows):
         if r.random() < WORD_PAINT and progress >= 0.1:
             word = tasks.draw_word(r)
-            prompt = r.choice(("the word {w}", "a picture with the word {w}", "a picture that says {w}")).format(w=word)
+            prompt = draw_word_prompt(r, word)
             target.append(table.word(word))
         else:
             scene = scenes.draw_scene(r, objects_at(r, progress), table.world)
@@ -171,8 +181,7 @@ def seeing(r: Random, frames: Frames, table: Table, progress: float, rows: int) 
         if r.random() < WORD_SEE and progress >= 0.1:
             word = tasks.draw_word(r)
             pictures.append(table.word(word))
-            turns = [(r.choice(tasks.READ), word), (r.choice(tasks.DESCRIBE), f"the word {word}")]
-            r.shuffle(turns)
+            turns = draw_word_turns(r, word)
         else:
             scene = () if r.random() < EMPTY_SEE else scenes.draw_scene(r, objects_at(r, 3 * progress), table.world)  # seeing is learnt sooner
             pictures.append(table.scene(scene))

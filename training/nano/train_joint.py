@@ -90,7 +90,7 @@ STAGES = {
     # The gallery's 64 pixels instead of the small world's 32: the picture half grows (growth.py), by an image tokenizer that --patches brings;
     # looking is kept up, also at what is painted.
     "gallery": Stage({"draw": 40, "redraw": 38, "look": 16, "text": 6}, {"draw": 48, "redraw": 32, "look": 24}, 1.5e-3, 0.5,
-                     {"lm.": 0.4, "siglip2": 0.2}, grown=True, frozen=LOWER_TOWER, absent=0.12, linked=0.1, picture=GALLERY, anew=("vae.",), enlarged=0.25),
+                     {"lm.": 0.4, "siglip2": 0.2}, grown=True, frozen=LOWER_TOWER, absent=0.12, linked=0.1, picture=GALLERY, anew=("vae.",), enlarged=0.4),
 }
 
 
