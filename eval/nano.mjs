@@ -20,6 +20,8 @@ const handwritten = (set, kind) =>
         : entry.questions,
   ]);
 export const scenes = new Scenes(items.world);
+/** How much larger the model's own pictures are than the small world's, which are enlarged for it. */
+export const scaleFor = (model) => Math.max(1, Math.floor((model.painting?.size ?? 0) / items.world.size));
 
 /** Greedy answers of one session, each question asked as if it were the first. */
 async function answer(session, content) {
@@ -68,8 +70,9 @@ const user = (image, text) => [
 /** `blind`: the same questions without the picture, for the share that guessing gets. */
 async function* seeingTask(model, rows, n, { blind = false, words = false } = {}) {
   const empty = await model.createSession({ temperature: 0, maxTokens: 32 });
+  const scale = scaleFor(model);
   for (const [code, question, expected] of rows.slice(0, n)) {
-    const image = blind ? undefined : words ? scenes.renderWord(code) : scenes.render(decode(code));
+    const image = blind ? undefined : words ? scenes.renderWord(code, scale) : scenes.render(decode(code), scale);
     yield (await answer(empty, user(image, question))) === expected;
   }
   empty.destroy();
@@ -84,7 +87,8 @@ async function* paintingTask(model, rows, n, options) {
 
 async function* editingTask(model, rows, n, options) {
   for (const [index, [code, instruction, result]] of rows.slice(0, n).entries()) {
-    const picture = await model.edit({ image: scenes.render(decode(code)), instruction, seed: index, ...options });
+    const image = scenes.render(decode(code), scaleFor(model));
+    const picture = await model.edit({ image, instruction, seed: index, ...options });
     yield same(scenes.read(picture), decode(result));
   }
 }

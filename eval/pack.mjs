@@ -1,6 +1,7 @@
-// Pictures and questions in one file (training/nano/heldout_collages.py writes it): { split, seed, size, drawings, pictures, kinds }, gzipped.
+// Pictures in packs, gzipped JSON: with questions about them (training/nano/heldout_collages.py writes it): { split, seed, size, drawings, pictures, kinds }; with words to paint and edit
+// by (heldout_gallery.py): { seed, n, size, drawings, pictures, tasks }.
 import { readFileSync } from 'node:fs';
-import { gunzipSync, inflateSync } from 'node:zlib';
+import { deflateSync, gunzipSync, inflateSync } from 'node:zlib';
 
 /** base64 of deflated rows of RGB -> RGBA of a square. */
 function unpacked(text, size) {
@@ -11,9 +12,18 @@ function unpacked(text, size) {
   return { data, width: size, height: size };
 }
 
+/** The same in the other direction. */
+export function packed({ data, width, height }) {
+  const rgb = new Uint8Array(3 * width * height);
+  for (let i = 0; i < width * height; i += 1) rgb.set(data.subarray(4 * i, 4 * i + 3), 3 * i);
+  return deflateSync(rgb).toString('base64');
+}
+
+const readPack = (path) => JSON.parse(gunzipSync(readFileSync(path)).toString());
+
 /** `facts` go into the record; `rows(kind)` gives what is asked as { image, question, expected }. */
 export function openPack(path) {
-  const { pictures, kinds, ...facts } = JSON.parse(gunzipSync(readFileSync(path)).toString());
+  const { pictures, kinds, ...facts } = readPack(path);
   return {
     facts,
     kinds: Object.keys(kinds),
@@ -23,5 +33,20 @@ export function openPack(path) {
         question,
         expected,
       })),
+  };
+}
+
+/** `facts` go into the record; `tasks` are [name, items], an item { words, image } with the picture that is to be edited, if any. */
+export function openTasks(path) {
+  const { pictures, tasks, n: _n, ...facts } = readPack(path);
+  return {
+    facts,
+    tasks: Object.entries(tasks).map(([name, items]) => [
+      name,
+      items.map(([words, picture]) => ({
+        words,
+        image: picture === null ? undefined : unpacked(pictures[picture], facts.size),
+      })),
+    ]),
   };
 }

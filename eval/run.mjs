@@ -1,4 +1,4 @@
-// npm run eval -- nano|context|long|visual|perplexity|documents|rectangles|charts [--json FILE] [--only TEXT,TEXT] [--n N] [--device wasm|webgpu] [--threads N] [--model FILE] ...
+// npm run eval -- nano|gallery|context|long|visual|perplexity|documents|rectangles|charts [--json FILE] [--only TEXT,TEXT] [--n N] [--device wasm|webgpu] [--threads N] [--model FILE] ...
 // Held-out evaluations through the built SDK, each in a file of its own that says its options. Seeds are fixed: two runs give the same.
 import { cpus } from 'node:os';
 import { Octavo } from 'octavo';
@@ -7,6 +7,7 @@ import { ACCURACY_OPTIONS, run as accuracy } from './accuracy.mjs';
 import { drawAll } from './charts.mjs';
 import { CONTEXT_OPTIONS, run as context } from './context.mjs';
 import { DOCUMENT_OPTIONS, run as documents } from './documents.mjs';
+import { GALLERY_OPTIONS, run as gallery } from './gallery.mjs';
 import { LONG_OPTIONS, run as long } from './long.mjs';
 import { run as perplexity, PERPLEXITY_OPTIONS } from './perplexity.mjs';
 import { run as rectangles } from './rectangles.mjs';
@@ -14,6 +15,7 @@ import { run as visual, VISUAL_OPTIONS } from './visual.mjs';
 
 const evaluations = {
   nano: [accuracy, ACCURACY_OPTIONS],
+  gallery: [gallery, GALLERY_OPTIONS],
   context: [context, CONTEXT_OPTIONS],
   long: [long, LONG_OPTIONS],
   visual: [visual, VISUAL_OPTIONS],

@@ -21,8 +21,8 @@ export class Scenes {
     if (this.side !== 16) throw new Error(`cells of ${this.side} pixels; the rules are for 16`);
   }
 
-  /** RGBA of a scene given as [shape, colour, cell] triples. */
-  render(objects) {
+  /** RGBA of a scene given as [shape, colour, cell] triples, its pixels as squares of `scale` by `scale`. */
+  render(objects, scale = 1) {
     const { size, cells, ground, shapes, colours } = this.world;
     const picture = blank(size, ground);
     for (const [shape, colour, cell] of objects) {
@@ -37,22 +37,25 @@ export class Scenes {
         }
       }
     }
-    return picture;
+    return enlarged(picture, scale);
   }
 
-  renderWord(word) {
+  renderWord(word, scale = 1) {
     const { size, ground } = this.world;
     const picture = blank(size, ground);
     for (const [index, letter] of [...word].entries()) {
       for (const [x, y] of this.#dots(letter))
         picture.data.set([0, 0, 0], 4 * ((LETTER + y) * size + LETTER * index + x));
     }
-    return picture;
+    return enlarged(picture, scale);
   }
 
-  /** The scene whose cells are nearest to the picture's (squared distance), in order of cells. */
+  /** The scene whose cells, enlarged to the picture's size, are nearest to the picture's (squared distance), in order of cells. */
   read({ data, width }) {
-    const { cells } = this.world;
+    const { cells, size } = this.world;
+    const scale = width / size;
+    if (!Number.isInteger(scale)) throw new Error(`a picture of ${width} pixels is no multiple of ${size}`);
+    const side = scale * this.side;
     this.templates ??= [undefined, ...this.world.shapes.flatMap((_, s) => this.colours.map((__, c) => [s, c]))].map(
       (pair) => ({
         pair,
@@ -61,16 +64,16 @@ export class Scenes {
     );
     const found = [];
     for (let cell = 0; cell < cells * cells; cell += 1) {
-      const left = (cell % cells) * this.side;
-      const top = Math.floor(cell / cells) * this.side;
+      const left = (cell % cells) * side;
+      const top = Math.floor(cell / cells) * side;
       let best = Infinity;
       let nearest;
       for (const { pair, picture } of this.templates) {
         let sum = 0;
-        for (let y = 0; y < this.side && sum < best; y += 1) {
-          for (let x = 0; x < this.side; x += 1) {
+        for (let y = 0; y < side && sum < best; y += 1) {
+          for (let x = 0; x < side; x += 1) {
             const a = 4 * ((top + y) * width + left + x);
-            const b = 4 * (y * picture.width + x);
+            const b = 4 * (Math.floor(y / scale) * picture.width + Math.floor(x / scale));
             for (let k = 0; k < 3; k += 1) sum += (data[a + k] - picture.data[b + k]) ** 2;
           }
         }
@@ -91,6 +94,19 @@ function blank(size, [r, g, b]) {
   const data = new Uint8ClampedArray(4 * size * size);
   for (let i = 0; i < data.length; i += 4) data.set([r, g, b, 255], i);
   return { data, width: size, height: size };
+}
+
+function enlarged(picture, scale) {
+  if (scale === 1) return picture;
+  const width = scale * picture.width;
+  const data = new Uint8ClampedArray(4 * width * width);
+  for (let y = 0; y < width; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      const from = 4 * (Math.floor(y / scale) * picture.width + Math.floor(x / scale));
+      data.set(picture.data.subarray(from, from + 4), 4 * (y * width + x));
+    }
+  }
+  return { data, width, height: width };
 }
 
 /** Whether two scenes hold the same objects, in whatever order. */

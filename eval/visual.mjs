@@ -3,7 +3,7 @@
 // What dropping visual tokens costs: each way of choosing them at each kept share, on the same held-out pictures and questions, item by item beside the run with all tokens.
 import { basename } from 'node:path';
 import { ask, askAll } from './ask.mjs';
-import { items, scenes } from './nano.mjs';
+import { items, scaleFor, scenes } from './nano.mjs';
 import { openPack } from './pack.mjs';
 import { decode } from './scenes.mjs';
 import { ResultFile } from './record.mjs';
@@ -32,17 +32,17 @@ export const BLIND = 'blind';
 
 const list = (text) => text.split(',').map((part) => part.trim());
 
-/** The small world's items, in the form of a pack's. */
-const SMALL_WORLD = {
+/** The small world's items, in the form of a pack's; `scale`: of its pictures. */
+const smallWorld = (scale) => ({
   facts: {},
   kinds: [...Object.keys(items.see), 'words'],
   rows: (kind) =>
     (kind === 'words' ? items.words.read : items.see[kind])?.map(([code, question, expected]) => ({
-      image: () => (kind === 'words' ? scenes.renderWord(code) : scenes.render(decode(code))),
+      image: () => (kind === 'words' ? scenes.renderWord(code, scale) : scenes.render(decode(code), scale)),
       question,
       expected,
     })),
-};
+});
 
 function questions(source, kind, n, blind = false) {
   const rows = source.rows(kind);
@@ -124,7 +124,7 @@ function tell(title, recorded, base) {
 export async function run(model, values, machine) {
   const n = Number(values.n);
   const shares = list(values.shares).map(Number);
-  const source = values.items === '' ? SMALL_WORLD : openPack(values.items);
+  const source = values.items === '' ? smallWorld(scaleFor(model)) : openPack(values.items);
   const kinds = values.kinds === '' ? source.kinds : list(values.kinds);
   const only = values.only === '' ? Object.keys(SELECTIONS) : list(values.only);
   for (const name of only)

@@ -17,13 +17,16 @@ describe('evaluation', () => {
   });
 
   test('scenes are read back from their pictures, and from pictures with noise', () => {
-    for (const [, code] of [...items.paint.one, ...items.paint.three].slice(0, 40)) {
-      const picture = scenes.render(decode(code));
+    for (const [index, [, code]] of [...items.paint.one, ...items.paint.three].slice(0, 40).entries()) {
+      const scale = 1 + (index % 3);
+      const picture = scenes.render(decode(code), scale);
+      expect(picture.data.length).toBe(4 * (scale * items.world.size) ** 2);
       expect(same(scenes.read(picture), decode(code))).toBe(true);
       for (let i = 0; i < picture.data.length; i += 1) picture.data[i] = picture.data[i]! + ((i * 7919) % 41) - 20;
       expect(same(scenes.read(picture), decode(code))).toBe(true);
     }
     expect(same(decode('142'), decode('143'))).toBe(false);
+    expect(() => scenes.read({ ...scenes.render([]), width: 48 })).toThrow('48 pixels is no multiple of 32');
   });
 
   test('the interval is Wilson’s', () => {

@@ -4,10 +4,11 @@ import { readFile, rm } from 'node:fs/promises';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { deflateSync, gzipSync } from 'node:zlib';
+import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { drawContext, drawVisual } from '../../eval/charts.mjs';
 import { CONTEXT_OPTIONS, joined, run as context } from '../../eval/context.mjs';
+import { run as gallery } from '../../eval/gallery.mjs';
 import { run as perplexity } from '../../eval/perplexity.mjs';
 import { run as visual, VISUAL_OPTIONS } from '../../eval/visual.mjs';
 import type { OctavoModel } from '../../src/face/model.ts';
@@ -181,4 +182,36 @@ describe('visual', () => {
     // The accuracy's own, against all tokens, and against random tokens of the same number.
     expect([intervals('all tokens'), intervals('random'), intervals('ToDRE')]).toEqual([1, 2, 3]);
   });
+});
+
+test('the gallery is painted and edited: the pictures that were asked for, by task, and what they are judged by', async () => {
+  const model = await Octavo.load(tinyUniPic(), WASM);
+  const size = 16;
+  const source = deflateSync(new Uint8Array(3 * size * size).fill(200)).toString('base64');
+  const tasks = {
+    'paint one': [
+      ['a cat', null],
+      ['a dog', null],
+    ],
+    'edit move': [['Move the cat', 0]],
+  };
+  const items = join(folder, 'tasks.json.gz');
+  writeFileSync(items, gzipSync(JSON.stringify({ seed: 7, n: 2, size, drawings: 'ab', pictures: [source], tasks })));
+  const values = { items, only: '', n: '500', steps: '2', 'diffusion-steps': '2' };
+  const painted = async (more: Record<string, string>): Promise<Record<string, unknown>> => {
+    const out = join(folder, 'painted.json.gz');
+    await gallery(model, { ...values, ...more, out }, 'a machine');
+    return JSON.parse(gunzipSync(readFileSync(out)).toString());
+  };
+  const { painted: all, ...facts } = await painted({});
+  expect(facts).toMatchObject({ seed: 7, size, drawings: 'ab', machine: 'a machine', options: { steps: 2 } });
+  const { 'paint one': cats, 'edit move': moved } = all as Record<string, string[]>;
+  expect([cats!.length, moved!.length]).toEqual([2, 1]);
+  const [cat, , edited] = [...cats!, ...moved!].map((text) => inflateSync(Buffer.from(text, 'base64')));
+  const picture = await model.paint({ prompt: 'a cat', seed: 0, size, steps: 2, diffusionSteps: 2 });
+  expect([...cat!]).toEqual([...picture.data].filter((_, i) => i % 4 !== 3));
+  expect(edited!.length).toBe(3 * size * size);
+  expect((await painted({ only: 'edit', n: '1' }))['painted']).toEqual({ 'edit move': moved });
+  await model.destroy();
+  await expect(gallery(model, { ...values, out: undefined }, '')).rejects.toThrow('--out FILE is missing');
 });

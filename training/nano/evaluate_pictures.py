@@ -81,8 +81,8 @@ def judged(pictures: list[np.ndarray], wanted: list[scenes.Scene]) -> tuple[list
     return hits, sum(hit and worst <= TOLERANCE for hit, (_, worst) in zip(hits, found))
 
 
-def sheet(path: Path, rows: list[list[np.ndarray]]) -> None:
-    """A PNG of pictures, four times enlarged, a row a list."""
+def sheet(path: Path, rows: list[list[np.ndarray]], scale: int = 4) -> None:
+    """A PNG of pictures, enlarged, a row a list."""
     from PIL import Image
 
     side = rows[0][0].shape[0]
@@ -90,7 +90,7 @@ def sheet(path: Path, rows: list[list[np.ndarray]]) -> None:
     for y, row in enumerate(rows):
         for x, picture in enumerate(row):
             canvas[y * (side + 2) : y * (side + 2) + side, x * (side + 2) : x * (side + 2) + side] = picture
-    Image.fromarray(canvas).resize((canvas.shape[1] * 4, canvas.shape[0] * 4), Image.Resampling.NEAREST).save(path)
+    Image.fromarray(canvas).resize((canvas.shape[1] * scale, canvas.shape[0] * scale), Image.Resampling.NEAREST).save(path)
 
 
 def main() -> None:

@@ -23,7 +23,9 @@ SHAPES = ("circle", "square", "triangle", "star")  # of the small world, with it
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange")
 HELD_OUT_SHAPES = frozenset((("circle", "yellow"), ("square", "purple"), ("triangle", "blue"), ("star", "green")))
 SHAPE_SHARE, GROUND_SHARE = 0.35, 0.6  # of things that are shapes; of grounds that are not white
+COUNTS = {"one": 1, "two": 2, "three": 3}
 EDITS = {"replace": 20, "add": 20, "remove": 15, "move": 20, "recolour": 13, "ground": 12}
+TASKS = (*(f"paint {name}" for name in COUNTS), *(f"edit {kind}" for kind in EDITS))
 
 
 @dataclass(frozen=True, order=True)
@@ -146,3 +148,17 @@ def draw_edit(r: Random, count: int) -> tuple[Scene, str, Scene]:
         made = edit(r, scene, r.choices(list(EDITS), list(EDITS.values()))[0])
         if made:
             return scene, *made
+
+
+def held_out_items(task: str, n: int, seed: int) -> list[tuple[str, Scene | None, Scene]]:
+    """The first `n` items of one of TASKS, which do not depend on `n`: words, what is edited, what is expected. Edits: of scenes with one to three things, to which no fourth is added; what an edit brings in may be held out."""
+    does, kind = task.split()
+    r = Random(f"gallery/{seed}/{does}/{kind}")
+    items: list[tuple[str, Scene | None, Scene]] = []
+    while len(items) < n:
+        scene = draw_scene(r, COUNTS[kind] if does == "paint" else 1 + len(items) % (2 if kind == "add" else 3), held_out=True)
+        if does == "paint":
+            items.append((caption(r, scene), None, scene))
+        elif made := edit(r, scene, kind, held_out=True):
+            items.append((made[0], scene, made[1]))
+    return items

@@ -153,6 +153,15 @@ class Gallery(unittest.TestCase):
         for seed in range(100):
             self.assertTrue(self.held_out(gallery.draw_scene(Random(seed), 2 + seed % 2, held_out=True)))
 
+    def test_held_out_items_of_every_task(self):
+        for task in gallery.TASKS:
+            items = gallery.held_out_items(task, 12, 7)
+            self.assertEqual(items[:5], gallery.held_out_items(task, 5, 7))
+            for words, source, result in items:
+                self.assertEqual(source is None, task.startswith("paint"))
+                self.assertNotEqual(source, result)
+                self.assertLessEqual(len(result.things), 3)
+
     def test_captions_name_all_that_is_shown(self):
         for seed in range(200):
             r = Random(seed)
