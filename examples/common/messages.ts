@@ -30,6 +30,11 @@ const EN = {
   errorNoText: 'There is no text to answer from.',
   errorOther: 'Something went wrong.',
 
+  presetAuto: 'As much memory as there is',
+  presetExact: 'All memory it needs',
+  presetBalanced: 'Half of the memory',
+  presetSmall: 'The least memory that the model bears',
+
   models: 'Models',
   model: 'Model',
   modelNone: 'No model',
@@ -114,6 +119,11 @@ const DE: Readonly<Record<CommonKey, string>> = {
   errorTooLong: 'Das ist zu lang für dieses Modell.',
   errorNoText: 'Es gibt keinen Text, aus dem geantwortet werden könnte.',
   errorOther: 'Etwas ist schiefgegangen.',
+
+  presetAuto: 'So viel Speicher, wie da ist',
+  presetExact: 'Allen Speicher, den es braucht',
+  presetBalanced: 'Die Hälfte des Speichers',
+  presetSmall: 'So wenig Speicher, wie das Modell verträgt',
 
   models: 'Modelle',
   model: 'Modell',

@@ -17,6 +17,8 @@ export const settings = new Settings('octavo-studio', {
   theme: oneOf('auto', 'light', 'dark'),
   language: oneOf('auto', 'en', 'de'),
   device: oneOf('auto', 'wasm', 'webgpu'),
+  /** How much memory conversations take. */
+  preset: oneOf('auto', 'exact', 'balanced', 'small'),
   /** Keep the screen on during long work, and let it rest while the page is hidden. */
   awake: flag(true),
   rest: flag(true),

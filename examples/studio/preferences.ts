@@ -11,7 +11,7 @@ import { work } from './paint/work.ts';
 import { removeAllPictures } from './pictures/pictures.ts';
 import { say } from './texts.ts';
 
-type Choice = 'theme' | 'language' | 'device';
+type Choice = 'theme' | 'language' | 'device' | 'preset';
 
 export class Preferences extends Part {
   constructor() {
@@ -47,6 +47,17 @@ export class Preferences extends Part {
               ['webgpu', say('deviceGpu')],
             ],
             say('deviceHint'),
+          )}
+          ${this.#choice(
+            'preset',
+            say('preset'),
+            [
+              ['auto', common('presetAuto')],
+              ['exact', common('presetExact')],
+              ['balanced', common('presetBalanced')],
+              ['small', common('presetSmall')],
+            ],
+            say('presetHint'),
           )}
           ${this.#switch('awake', say('awake'))} ${this.#switch('rest', say('rest'))}
           ${

@@ -144,6 +144,9 @@ const EN = {
   deviceWasm: 'Processor (WebAssembly)',
   deviceGpu: 'Graphics (WebGPU)',
   deviceHint: 'Takes effect when a model is loaded.',
+  preset: 'Conversations take',
+  presetHint:
+    'Less memory leaves room for longer conversations. The least may first be measured on the model, which takes up to a minute.',
   awake: 'Keep the screen on while it works',
   rest: 'Pause painting while the page is hidden',
   installHint: 'Own window and icon, and works without a network.',
@@ -306,6 +309,9 @@ const DE: Readonly<Record<StudioKey, string>> = {
   deviceWasm: 'Prozessor (WebAssembly)',
   deviceGpu: 'Grafik (WebGPU)',
   deviceHint: 'Gilt, sobald ein Modell geladen wird.',
+  preset: 'Gespräche belegen',
+  presetHint:
+    'Weniger Speicher lässt Platz für längere Gespräche. Wie wenig genügt, wird beim ersten Mal am Modell gemessen; das dauert bis zu einer Minute.',
   awake: 'Bildschirm bei der Arbeit anlassen',
   rest: 'Malen anhalten, solange die Seite verdeckt ist',
   installHint: 'Eigenes Fenster und Symbol, auch ohne Netz.',

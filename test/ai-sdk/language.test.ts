@@ -116,6 +116,18 @@ describe('octavo/ai-sdk', () => {
     expect(second.usage.inputTokens).toBe(fresh.usage.inputTokens);
   });
 
+  test('the context is kept as the settings say', async () => {
+    const created = jest.spyOn(model, 'createSession');
+    await generateText({
+      model: octavo(model, { session: { context: 'balanced' } }),
+      prompt: 'Hello, by a preset',
+      maxOutputTokens: 2,
+    });
+    const session = (await created.mock.results[0]!.value) as Awaited<ReturnType<OctavoModel['createSession']>>;
+    expect(session.context).toMatchObject({ preset: 'balanced', options: { kvBits: 8 } });
+    created.mockRestore();
+  });
+
   test('what is not supported is told', async () => {
     const { warnings } = await generateText({
       model: octavo(model),

@@ -3,6 +3,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { dialogFrame } from '../../common/dialog.ts';
 import { define, Part } from '../../common/element.ts';
 import { bytes } from '../../common/format.ts';
+import { common } from '../../common/messages.ts';
 import { EMBEDDER, settings } from '../state/settings.ts';
 import { t } from '../messages.ts';
 import { MODES } from './composer.ts';
@@ -90,10 +91,10 @@ class SettingsDialog extends Part {
               t('setPresetHint'),
               now.preset,
               [
-                ['auto', t('presetAuto')],
-                ['exact', t('presetExact')],
-                ['balanced', t('presetBalanced')],
-                ['small', t('presetSmall')],
+                ['auto', common('presetAuto')],
+                ['exact', common('presetExact')],
+                ['balanced', common('presetBalanced')],
+                ['small', common('presetSmall')],
               ] as const,
               (preset) => settings.set({ preset }),
             )}

@@ -1,5 +1,5 @@
 /** Conversations as they are kept: messages with their pictures. What was computed for one is kept by the package, as a saved session of the chat's name. */
-import { Octavo } from 'octavo';
+import { Octavo, type ContextPreset } from 'octavo';
 import { Observable } from '../../common/observable.ts';
 import type { Photo } from '../pictures/raster.ts';
 import { isRecord, Shelf } from '../store/shelf.ts';
@@ -31,8 +31,15 @@ export interface Chat {
   readonly id: string;
   readonly updated: number;
   readonly messages: readonly Message[];
-  /** The model whose session was saved, the share of pictures that it reads, and after how many messages. */
-  readonly saved?: { readonly fingerprint: string; readonly share: number; readonly messages: number } | undefined;
+  /** The model whose session was saved, the share of pictures that it reads, how its context is kept, and after how many messages. */
+  readonly saved?:
+    | {
+        readonly fingerprint: string;
+        readonly share: number;
+        readonly preset: ContextPreset;
+        readonly messages: number;
+      }
+    | undefined;
 }
 
 function isChat(value: unknown): value is Chat {

@@ -2,7 +2,14 @@
  * The conversation that is open. A question is kept before it is answered, and an answer while it is written, so that a reload, or a browser that ends the page for its
  * memory, loses nothing: the answer to an open question begins again by itself.
  */
-import { Octavo, type ContentPart, type Message as ModelMessage, type OctavoModel, type OctavoSession } from 'octavo';
+import {
+  Octavo,
+  type ContentPart,
+  type ContextPreset,
+  type Message as ModelMessage,
+  type OctavoModel,
+  type OctavoSession,
+} from 'octavo';
 import { visible } from '../../common/device/visibility.ts';
 import { Observable } from '../../common/observable.ts';
 import { isAbort } from '../../common/problem.ts';
@@ -28,6 +35,7 @@ interface Held {
   readonly chat: string;
   readonly messages: number;
   readonly share: number;
+  readonly preset: ContextPreset;
   readonly model: OctavoModel;
 }
 
@@ -218,22 +226,25 @@ class Talk {
     before: readonly Message[],
     signal: AbortSignal,
   ): Promise<OctavoSession> {
+    const { preset } = settings.value;
     const share = model.capabilities.see ? settings.value.share : 1;
+    const fitting = (one: { share: number; preset: ContextPreset; messages: number } | undefined): boolean =>
+      one?.share === share && one.preset === preset && one.messages === before.length;
     const held = this.#held;
-    if (held?.chat === chat.id && held.messages === before.length && held.share === share) return held.session;
+    if (held?.chat === chat.id && fitting(held)) return held.session;
     held?.session.destroy();
     this.#held = undefined;
     const { saved } = chat;
-    const fits = saved?.fingerprint === model.fingerprint && saved.share === share && saved.messages === before.length;
+    const fits = saved?.fingerprint === model.fingerprint && fitting(saved);
     let session = fits ? await model.resumeSession(sessionOf(chat.id), { signal }).catch(() => undefined) : undefined;
     session ??= await model.createSession({
       signal,
       ...(isNano() && { temperature: 0 }),
       ...(before.length > 0 && { initialPrompts: before.map((message) => toModel(message, model)) }),
-      ...(share < 1 && { context: { visual: { method: 'todre', keep: share } } }),
+      context: { preset, ...(share < 1 && { visual: { method: 'todre', keep: share } }) },
     });
     // The question and its answer come on top.
-    this.#held = { session, chat: chat.id, messages: before.length + 2, share, model };
+    this.#held = { session, chat: chat.id, messages: before.length + 2, share, preset, model };
     return session;
   }
 
@@ -247,7 +258,8 @@ class Talk {
       if (!chats.value.some(({ id }) => id === chat.id)) await Octavo.sessions.remove(sessionOf(chat.id));
       const now = this.state.value.chat;
       if (now.id !== chat.id || now.messages.length !== held.messages) return;
-      this.#set({ ...now, saved: { fingerprint: model.fingerprint, share: held.share, messages: held.messages } });
+      const { share, preset, messages } = held;
+      this.#set({ ...now, saved: { fingerprint: model.fingerprint, share, preset, messages } });
     } catch {
       // Without it, the conversation is read again after a reload.
     }

@@ -205,6 +205,40 @@ describe('studio in Chromium', () => {
     },
   );
 
+  story('how much memory conversations take is set, and a conversation is kept as it was read', async () => {
+    const page = await visit({ size: DESKTOP });
+    await page.click('.side-settings');
+    await page.selectOption('#setting-preset', 'balanced');
+    expect(await faults(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    const fresh = page.locator('[aria-label="New conversation"]:visible');
+    if ((await fresh.count()) > 0) await fresh.first().click();
+    await page.fill('textarea', 'Ann lives in Oslo. Bob lives in Rome.\n\nWhere does Bob live?');
+    await page.press('textarea', 'Enter');
+    await page.waitForSelector('.message.assistant .message-tools');
+    expect(await page.textContent('.message.assistant .words')).toBe('Rome');
+    // The session is saved behind the answer.
+    await page.waitForFunction(
+      () =>
+        new Promise((resolve) => {
+          const opened = indexedDB.open('octavo-studio-chats');
+          opened.onsuccess = () => {
+            const { result: database } = opened;
+            const [name = ''] = database.objectStoreNames;
+            const found = database.transaction(name).objectStore(name).getAll();
+            found.onsuccess = () => {
+              database.close();
+              const chats = found.result as { saved?: { preset?: string } }[];
+              resolve(chats.some(({ saved }) => saved?.preset === 'balanced'));
+            };
+          };
+        }),
+    );
+    await page.click('.side-settings');
+    await page.selectOption('#setting-preset', 'auto');
+    await page.close();
+  });
+
   story('a question whose page was ended before the answer is answered at the next visit', async () => {
     const page = await visit();
     // The story before may have left a conversation.
