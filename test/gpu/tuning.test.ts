@@ -2,13 +2,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { FAMILIES, Forms } from '../../gpu/runtime/forms.ts';
 import type { Tensor } from '../../src/backend/backend.ts';
 import { compareBackends } from '../../src/backend/self-check.ts';
 import { createWebGpuBackend, SMALL_SIZES, tuneForms, type WebGpuBackend } from '../../src/backend/webgpu.ts';
+import { doctor } from '../../src/cli/doctor.ts';
+import type { CliContext } from '../../src/cli/terminal.ts';
 import { checkAndTune } from '../../src/engine/kernel-forms.ts';
 import { createReferenceBackend } from '../reference/backend.ts';
+import { testPlatform } from '../support/engine.ts';
 import { hasGpu, testGpu } from '../support/gpu.ts';
 import { FolderRecords } from '../../src/store/folder-records.ts';
 
@@ -85,6 +89,25 @@ describe('on this device', () => {
       const { ok, reason } = await compareBackends(backend, judge);
       for (const family of FAMILIES) backend.forms.choose(family, backend.forms.available(family)[0]!.name);
       expect([ok, reason]).toEqual([true, reason]);
+    },
+    120_000,
+  );
+
+  ifGpu(
+    'octavo doctor tells each form of each family: its time, its error, and which are used',
+    async () => {
+      let told = '';
+      const output = new Writable({ write: (piece, _, done) => done(void (told += String(piece))) });
+      const platform = { ...testPlatform, gpu: async () => testGpu() };
+      await doctor.run(['--json', '--kernels'], { platform, output } as unknown as CliContext);
+      const { kernels } = (JSON.parse(told) as { webgpu: { kernels: Record<string, Record<string, string>> } }).webgpu;
+      expect(Object.keys(kernels)).toEqual([...FAMILIES]);
+      for (const family of FAMILIES) {
+        const forms = Object.entries(kernels[family]!);
+        expect(forms.map(([form]) => form)).toEqual(backend.forms.available(family).map(({ name }) => name));
+        for (const [, figures] of forms) expect(figures).toMatch(/^\d+\.\d us, error \d\.\de[+-]\d+(?:, used)?$/);
+        expect(forms.filter(([, figures]) => figures.endsWith(', used'))).toHaveLength(1);
+      }
     },
     120_000,
   );
