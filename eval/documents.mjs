@@ -1,9 +1,10 @@
 // npm run eval -- documents [--parts retrieval,pages,fusion,evidence,pdf,xquad,generated,absent,followups,rewriting] [--model FILE] [--modes passages,whole] [--packs 1,8,30] [--budget TOKENS]
-//   [--embedder FOLDER] [--folder DIR] [--languages en,de] [--articles odd|even|all] [--prompt NAME] [--replay ROWS] [--n N] [--threads N] [--json FILE]
+//   [--embedder FOLDER] [--folder DIR] [--ocr] [--languages en,de] [--articles odd|even|all] [--prompt NAME] [--replay ROWS] [--n N] [--threads N] [--json FILE]
 // Questions about documents: what search finds, whether the answer holds the expected words, and whether its citations stand where they should. XQuAD (en, de) and PDFs of
 // ../shared/data/documents, with the questions of documents/written.json, and documents of the project's generator. Every question is written down when it is answered (in
 // FILE.rows beside FILE), and a run that was stopped goes on where it was. A run with a larger n contains one with a smaller. --replay takes what a model said from the rows of another run, and does not ask it again.
 import { Octavo } from 'octavo';
+import { tesseract } from 'octavo/ocr-tesseract';
 import { answers } from './documents/answers.mjs';
 import { generatedItems, hasData, nested, pdfItems, xquadItems } from './documents/data.mjs';
 import { absent, evidence } from './documents/evidence.mjs';
@@ -18,6 +19,7 @@ export const DOCUMENT_OPTIONS = {
   parts: { type: 'string' },
   embedder: { type: 'string' },
   folder: { type: 'string' },
+  ocr: { type: 'boolean' },
   languages: { type: 'string' },
   modes: { type: 'string' },
   packs: { type: 'string' },
@@ -91,8 +93,10 @@ export async function run(model, values, machine) {
   if (parts.includes('pages')) {
     if (values.folder === undefined)
       throw new Error('--parts pages needs --folder, which has samples.json and documents/ (documents/pages.mjs)');
-    const key = embedder ? `pages${method}` : 'pages, BM25';
-    await follow('pages', key, (note) => pageRetrieval(values.folder, { embedder, n, part: key, journal, note }));
+    const key = `${embedder ? `pages${method}` : 'pages, BM25'}${values.ocr ? ', OCR' : ''}`;
+    const ocr = values.ocr ? tesseract() : undefined;
+    const read = (note) => pageRetrieval(values.folder, { embedder, ocr, n, part: key, journal, note });
+    await follow('pages', key, read).finally(() => ocr?.close());
   }
   if (parts.includes('fusion') && embedder)
     for (const language of languages)

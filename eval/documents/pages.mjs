@@ -32,9 +32,10 @@ function told(ranks, base) {
 
 /**
  * Questions with pages of evidence: those whose evidence is text alone, and all, those about charts, tables, figures and layout among them; by BM25, and with an embedder also
- * by vectors alone and by both, against BM25. `n`: the most documents. `note` is told what there is after each document.
+ * by vectors alone and by both, against BM25. Apart from these, files whose pages all are pictures without text (but for stamps), which `ocr` reads. `n`: the most
+ * documents. `note` is told what there is after each document.
  */
-export async function pageRetrieval(folder, { embedder, n, part, journal, note }) {
+export async function pageRetrieval(folder, { embedder, ocr, n, part, journal, note }) {
   const { Searcher } = await importTypeScript(new URL('../../src/document/index/searcher.ts', import.meta.url));
   const samples = JSON.parse(readFileSync(join(folder, 'samples.json'), 'utf8'));
   const names = [...new Set(samples.map((sample) => sample.doc_id))];
@@ -43,7 +44,7 @@ export async function pageRetrieval(folder, { embedder, n, part, journal, note }
   for (const name of ordered(there, seeded).slice(0, n)) {
     const asked = samples.filter((sample) => sample.doc_id === name && listed(sample.evidence_pages).length > 0);
     if (journal.row(part, name) === undefined)
-      journal.add(part, name, await measure(Searcher, join(folder, 'documents', name), asked, embedder));
+      journal.add(part, name, await measure(Searcher, join(folder, 'documents', name), asked, { embedder, ocr }));
     measured.push({ name, asked, row: journal.row(part, name) });
     note(summary(measured, { documents: there.length, missing: names.length - there.length }));
     console.error(`${measured.length} of ${Math.min(n, there.length)} files`);
@@ -51,10 +52,10 @@ export async function pageRetrieval(folder, { embedder, n, part, journal, note }
 }
 
 /** Of one document: its pages, and for each way of searching a digit a question. */
-async function measure(Searcher, path, asked, embedder) {
+async function measure(Searcher, path, asked, { embedder, ocr }) {
   let document;
   try {
-    document = await Octavo.openDocument(path);
+    document = await Octavo.openDocument(path, ocr && { ocr });
   } catch (error) {
     return { refused: String(error) };
   }
@@ -79,7 +80,8 @@ async function measure(Searcher, path, asked, embedder) {
     }
   }
   document.close();
-  return { pages: pages.length, ranks };
+  const pictures = pages.filter(({ kind }) => kind === 'picture' || kind === 'recognised').length;
+  return { pages: pages.length, pictures, ranks };
 }
 
 function summary(measured, counts) {
@@ -87,8 +89,16 @@ function summary(measured, counts) {
   const refused = measured.filter(({ row }) => row.refused !== undefined).map(({ name, row }) => [name, row.refused]);
   const ways = Object.keys(read[0]?.row.ranks ?? {});
   const of = (way, wanted) =>
-    read.flatMap(({ asked, row }) => asked.flatMap((one, i) => (wanted(one) ? [row.ranks[way][i]] : []))).join('');
-  const groups = { text: ({ evidence_sources: sources }) => sources === TEXT, all: () => true };
+    read.flatMap(({ asked, row }) => asked.flatMap((one, i) => (wanted(one, row) ? [row.ranks[way][i]] : []))).join('');
+  const ofText = ({ evidence_sources: sources }) => sources === TEXT;
+  const pictured = ({ pages, pictures }) => pictures === pages;
+  const groups = {
+    text: ofText,
+    all: () => true,
+    'text, files with text': (one, row) => ofText(one) && !pictured(row),
+    'all, files with text': (_, row) => !pictured(row),
+    'all, files of pictures': (_, row) => pictured(row),
+  };
   const results = Object.entries(groups).map(([group, wanted]) => [
     group,
     Object.fromEntries(
@@ -99,6 +109,8 @@ function summary(measured, counts) {
     files: read.length,
     ...counts,
     pages: read.reduce((sum, { row }) => sum + row.pages, 0),
+    filesOfPictures: read.filter(({ row }) => pictured(row)).length,
+    pagesOfPictures: read.reduce((sum, { row }) => sum + (pictured(row) ? row.pages : 0), 0),
     refused: Object.fromEntries(refused),
     ...Object.fromEntries(results),
   };
