@@ -96,7 +96,7 @@ export async function run(model, values, machine) {
     const key = `${embedder ? `pages${method}` : 'pages, BM25'}${values.ocr ? ', OCR' : ''}`;
     const ocr = values.ocr ? tesseract() : undefined;
     const read = (note) => pageRetrieval(values.folder, { embedder, ocr, n, part: key, journal, note });
-    await follow('pages', key, read).finally(() => ocr?.close());
+    await follow('pages', key, read).finally(async () => ocr?.close());
   }
   if (parts.includes('fusion') && embedder)
     for (const language of languages)
