@@ -95,8 +95,13 @@ export async function run(model, values, machine) {
       throw new Error('--parts pages needs --folder, which has samples.json and documents/ (documents/pages.mjs)');
     const key = `${embedder ? `pages${method}` : 'pages, BM25'}${values.ocr ? ', OCR' : ''}`;
     const ocr = values.ocr ? tesseract() : undefined;
-    const read = (note) => pageRetrieval(values.folder, { embedder, ocr, n, part: key, journal, note });
-    await follow('pages', key, read).finally(async () => ocr?.close());
+    try {
+      await follow('pages', key, (note) =>
+        pageRetrieval(values.folder, { embedder, ocr, n, part: key, journal, note }),
+      );
+    } finally {
+      await ocr?.close();
+    }
   }
   if (parts.includes('fusion') && embedder)
     for (const language of languages)
