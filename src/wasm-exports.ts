@@ -64,7 +64,7 @@ export interface WasmExports {
   quantiseActivations(dst: number, x: number, count: number, cols: number): void;
   quantiseActivationRows(dst: number, x: number, count: number, cols: number, start: number, end: number): void;
   matmulScratchBytes(): number;
-  matmul(out: number, outStride: number, activations: number, weight: number, format: number, rowStart: number, rowEnd: number, rows: number, cols: number, count: number, scratch: number): void;
+  matmul(out: number, outStride: number, activations: number, weight: number, format: number, rowStart: number, rowEnd: number, rows: number, cols: number, count: number, scratch: number, streams: number): void;
   decodeRow(dst: number, weight: number, format: number, row: number, rows: number, cols: number): void;
   relaxedDot(): number;
   assumeRelaxedDot(kind: number): void;

@@ -205,7 +205,7 @@ export function convTile(a: Conv, tile: usize, scratch: usize): void {
   if (way(a) == BLOCKS) gatherBlocks(a, first, count, other, other + aligned(activationBytes(CHUNK, cols(a))));
   else gatherRows(a, first, count, other);
   const stride = a.rows << 2;
-  matmul(a.out + first * stride, a.rows, x, a.weight, a.format, start, end, a.rows, cols(a), count, scratch);
+  matmul(a.out + first * stride, a.rows, x, a.weight, a.format, start, end, a.rows, cols(a), count, scratch, 0);
   for (let t = first; t < first + count; t++) finishPixel(a, a.out + t * stride, start, end);
 }
 

@@ -33,7 +33,7 @@ export class Part {
 /**
  * | pool | out | outStride | x | cols | count | prepared | normalised | normKind | normWeight | normBias |
  * | epsilon: f32 | activation | residual (0: none; [count, outStride]) | parts: u32 | tileRows | scale: f32 |
- * | Part ... |
+ * | streams (see `matmul`) | Part ... |
  * `prepared` is memory of activationBytes, 0 when no weight is quantised. `normalised` is f32 [count, cols], 0 without
  * norm.
  */
@@ -56,6 +56,7 @@ export class Linear {
   parts: u32;
   tileRows: usize;
   scale: f32;
+  streams: usize;
 }
 
 @inline
@@ -134,7 +135,10 @@ export function productTile(a: Linear, tile: usize, scratch: usize): void {
   const count = min<usize>(BLOCK, a.count - token);
   const stride = a.outStride << 2;
   const out = a.out + token * stride + (p.first << 2);
-  matmul(out, a.outStride, source(a, p.format, block), p.data, p.format, start, end, p.rows, a.cols, count, scratch);
+  matmul(
+    out, a.outStride, source(a, p.format, block), p.data, p.format, start, end, p.rows, a.cols, count, scratch,
+    a.streams,
+  );
   if (p.bias == 0 && a.activation == ACTIVATION_NONE && a.scale == 1 && a.residual == 0) return;
   const bias: usize = p.bias == 0 ? 0 : p.bias + (start << 2);
   const residual: usize = a.residual == 0 ? 0 : a.residual + token * stride + ((p.first + start) << 2);
@@ -209,13 +213,13 @@ export function gatedTile(a: Linear, tile: usize, scratch: usize): void {
   const other = scratch + ((matmulScratchBytes() + 63) & ~(<usize>63));
   matmul(
     out, a.outStride, source(a, gate.format, block), gate.data, gate.format, start, end, gate.rows, a.cols, count,
-    scratch,
+    scratch, a.streams,
   );
   // `matmul` writes row r of the weight to column r, so the address is moved back for the tile's first row to land at
   // `other`.
   matmul(
     other - (start << 2), width, source(a, up.format, block), up.data, up.format, start, end, up.rows, a.cols, count,
-    scratch,
+    scratch, a.streams,
   );
   for (let t: usize = 0; t < count; t++) {
     gateRow(out + t * stride + (start << 2), other + ((t * width) << 2), width, a.activation);

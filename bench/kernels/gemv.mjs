@@ -1,6 +1,7 @@
 // Micro benchmark of the products of one token (GEMV) beside a bare read of the same memory, in this process, for a Node
 // that has relaxed SIMD; two builds are timed in turn:
-//   node bench/kernels/gemv.mjs [--old=FILE.wasm] [--build=relaxed] [--formats=Q4_0,Q8_0,Q4_K] [--megabytes=0.5,160] [--threads=1,2] [--cols=1024] [--runs=200] [--json=FILE]
+//   node bench/kernels/gemv.mjs [--old=FILE.wasm] [--build=relaxed] [--formats=Q4_0,Q8_0,Q4_K] [--megabytes=0.5,160] [--threads=1,2] [--cols=1024] [--streams=0,1] [--runs=200] [--json=FILE]
+// With several of --streams (tiles side by side; 0: as many as the build takes by itself) each build is timed with each of them.
 // A share is the time of the bare read of a piece of the weight over the time of the product with a piece of it, timed
 // in turn, so that other work on the machine slows both down. Every timing takes another piece of at most 1 MiB, until
 // all `megabytes` were read; threads have memories of their own and start each piece together.
@@ -28,7 +29,7 @@ const PIECE = 1 << 20;
 const TILE = 16;
 
 /** Fills a weight of about `bytes` with copies of one tile of random blocks; returns what is timed. */
-async function prepare(file, { bare, format, cols, bytes }) {
+async function prepare([file, streams], { bare, format, cols, bytes }) {
   const [ggml, values, blockBytes, halves] = FORMATS[format];
   const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536 });
   const engine = (await WebAssembly.instantiate(readFileSync(file), { env: { memory } })).instance.exports;
@@ -61,7 +62,8 @@ async function prepare(file, { bare, format, cols, bytes }) {
   const read = (piece) => loops.read(weight + piece * pieceBytes, pieceBytes & -128);
   const product = (piece) => {
     const first = piece * pieceRows;
-    engine.matmul(out - first * 4, rows, activations, weight, ggml, first, first + pieceRows, rows, cols, 1, scratch);
+    const end = first + pieceRows;
+    engine.matmul(out - first * 4, rows, activations, weight, ggml, first, end, rows, cols, 1, scratch, streams);
   };
   return { pieces, pieceBytes, jobs: [read, product] };
 }
@@ -69,7 +71,7 @@ async function prepare(file, { bare, format, cols, bytes }) {
 /** Times the read and the product of every build in turn: milliseconds [build][read, product][run]. */
 async function time(job, meet) {
   const sides = [];
-  for (const file of job.files) sides.push(await prepare(file, job));
+  for (const side of job.sides) sides.push(await prepare(side, job));
   for (const { jobs } of sides) for (const run of jobs) for (let i = 0; i < 100; i++) run(0);
   // Time for the optimising compiler.
   await new Promise((done) => setTimeout(done, 200));
@@ -106,7 +108,10 @@ async function main() {
   const option = (name, otherwise) => process.argv.find((a) => a.startsWith(`--${name}=`))?.split('=')[1] ?? otherwise;
   const list = (name, otherwise) => option(name, otherwise).split(',');
   const build = option('build', 'relaxed');
-  const files = [option('old'), join(root, 'build', 'wasm', `octavo.${build}.wasm`)].filter(Boolean);
+  const streams = list('streams', '0').map(Number);
+  const sides = [option('old'), join(root, 'build', 'wasm', `octavo.${build}.wasm`)]
+    .filter(Boolean)
+    .flatMap((file) => streams.map((count) => [file, count]));
   const runs = Number(option('runs', 200));
   const cols = Number(option('cols', 1024));
   const bare = bareModule();
@@ -115,7 +120,7 @@ async function main() {
     for (const megabytes of list('megabytes', '0.5,160').map(Number)) {
       for (const format of list('formats', 'Q4_0,Q8_0,Q4_K')) {
         const shared = new SharedArrayBuffer(4);
-        const job = { files, bare, format, cols, bytes: megabytes * 2 ** 20, runs, shared, threads };
+        const job = { sides, bare, format, cols, bytes: megabytes * 2 ** 20, runs, shared, threads };
         const others = Array.from({ length: threads - 1 }, () => {
           const worker = new Worker(fileURLToPath(import.meta.url), { workerData: job });
           return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
@@ -124,9 +129,9 @@ async function main() {
         const shares = (side) => results.flatMap(({ times }) => times[side][1].map((t, i) => times[side][0][i] / t));
         const rate = (side, which) =>
           results.reduce((sum, { pieceBytes, times }) => sum + pieceBytes / median(times[side][which]) / 1e6, 0);
-        const rates = (which) => files.map((_, side) => Number(rate(side, which).toFixed(1)));
+        const rates = (which) => sides.map((_, side) => Number(rate(side, which).toFixed(1)));
         const row = { threads, megabytes, format, read: rates(0), product: rates(1) };
-        row.shares = files.map((_, side) => Number(median(shares(side)).toFixed(2)));
+        row.shares = sides.map((_, side) => Number(median(shares(side)).toFixed(2)));
         rows.push(row);
         console.log(JSON.stringify(row));
       }
@@ -141,6 +146,7 @@ async function main() {
       machine,
       build,
       cols,
+      streams,
       runs,
       rows,
     };

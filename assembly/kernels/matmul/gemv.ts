@@ -1,7 +1,7 @@
 /**
- * Integer products of one token. Every weight byte is read once, and memory bandwidth is the limit. Up to four tiles
- * are multiplied side by side, block by block, because a core reads faster from several places at once than from one.
- * Their sums lie in memory (L1). The fewer instructions a block takes, the more of its loads are under way at once.
+ * Integer products of one token. Every weight byte is read once, and memory bandwidth is the limit. Some cores read
+ * faster from several places at once than from one, others several times more slowly: so up to four tiles are
+ * multiplied side by side, block by block, or one after the other, as the host asks. Their sums lie in memory (L1). The fewer instructions a block takes, the more of its loads are under way at once.
  * Additions happen in the order of gemm.ts, so that both give the same bits. The file is long because all formats share
  * these sums and their order.
  *
@@ -24,7 +24,7 @@ import {
 import { halfMask, halfPower, halves, halvesBy, unknownZero, vector } from './vectors';
 import { writeSums } from './gemm';
 
-/** Tiles that are multiplied side by side. */
+/** Tiles that are multiplied side by side, where the host does not say how many. */
 const STREAMS: usize = 4;
 /** Bytes of the sums of a tile, and of its d and -dmin in scratch. */
 const SUMS: usize = 64;
@@ -539,14 +539,15 @@ function runTiles(
 
 export function gemv(
   out: usize, activations: usize, weight: usize, format: i32, rowStart: usize, rowEnd: usize, cols: usize,
-  scratch: usize,
+  scratch: usize, streams: usize,
 ): void {
+  if (streams == 0) streams = STREAMS;
   const blocks = cols >> 5;
   const stride = tileBytes(format, cols);
   const factors = scratch + SUMS;
   for (let row = rowStart; row < rowEnd; ) {
     const tile = weight + (row / TILE) * stride;
-    const count = min<usize>((rowEnd - row) / TILE, STREAMS);
+    const count = min<usize>((rowEnd - row) / TILE, streams);
     const sums = count == 0 ? scratch : out + row * 4;
     runTiles(format, sums, sums + max<usize>(count, 1) * SUMS, tile, stride, activations, blocks, factors);
     if (count == 0) writeSums(out + row * 4, 0, scratch, 1, rowEnd - row);

@@ -85,16 +85,17 @@ export function matmulScratchBytes(): usize {
 /**
  * out[t * outStride + r] = sum over k of activations[t, k] * weight[r, k] for r in [rowStart, rowEnd), t in [0, count).
  * `outStride` counts f32 values. `rowStart` is a multiple of the tile, and so is `rowEnd` unless it is `rows`.
+ * `streams` is how many tiles of quantised weights are read side by side where `count` is 1 (0: as many as possible).
  */
 export function matmul(
   out: usize, outStride: usize, activations: usize, weight: usize, format: i32,
-  rowStart: usize, rowEnd: usize, rows: usize, cols: usize, count: usize, scratch: usize,
+  rowStart: usize, rowEnd: usize, rows: usize, cols: usize, count: usize, scratch: usize, streams: usize,
 ): void {
   if (rowEnd > rows) rowEnd = rows;
   if (!isInt8(format)) {
     floatProduct(out, outStride, activations, weight, format, rowStart, rowEnd, cols, count, scratch);
   } else if (ASC_FEATURE_SIMD) {
-    if (count == 1) gemv(out, activations, weight, format, rowStart, rowEnd, cols, scratch);
+    if (count == 1) gemv(out, activations, weight, format, rowStart, rowEnd, cols, scratch, streams);
     else gemm(out, outStride, activations, weight, format, rowStart, rowEnd, cols, count, scratch);
   } else scalarProduct(out, outStride, activations, weight, format, rowStart, rowEnd, cols, count);
 }

@@ -294,7 +294,7 @@ export function writeGroupNorm({ words }: Block, record: GroupNorm): void {
 export const BLOCK = 256;
 
 /** Words of the record, and the word of each field. */
-export const linearWords = 17;
+export const linearWords = 18;
 export const linearOut = 1;
 export const linearOutStride = 2;
 export const linearX = 3;
@@ -311,6 +311,7 @@ export const linearResidual = 13;
 export const linearParts = 14;
 export const linearTileRows = 15;
 export const linearScale = 16;
+export const linearStreams = 17;
 export interface Linear {
   readonly out: number;
   readonly outStride: number;
@@ -328,6 +329,7 @@ export interface Linear {
   readonly parts: number;
   readonly tileRows: number;
   readonly scale: number; // f32
+  readonly streams: number;
 }
 export function writeLinear({ words, floats }: Block, record: Linear): void {
   words[1] = record.out;
@@ -346,6 +348,7 @@ export function writeLinear({ words, floats }: Block, record: Linear): void {
   words[14] = record.parts;
   words[15] = record.tileRows;
   floats[16] = record.scale;
+  words[17] = record.streams;
 }
 
 /** Words of the record, and the word of each field. */

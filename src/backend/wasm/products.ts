@@ -5,7 +5,7 @@
 import type { Activation, LinearOptions, NormSpec, Tensor, Weight } from '../backend.ts';
 import * as checks from '../checks.ts';
 import type { Engine } from './engine.ts';
-import { BLOCK, linearWords, partWords, writeLinear, writePart, type Block } from './layouts.ts';
+import { BLOCK, linearStreams, linearWords, partWords, writeLinear, writePart, type Block } from './layouts.ts';
 import {
   activationOf,
   addressOf,
@@ -16,6 +16,7 @@ import {
   weightOf,
   type NormFields,
 } from './residence.ts';
+import { Streams } from './streams.ts';
 import type { Tensors, WasmTensor } from './tensors.ts';
 import { isHosted, type PackedRows, type WasmWeight } from './weights.ts';
 
@@ -37,6 +38,7 @@ const READ_BEYOND = 5;
 export class Products {
   readonly #engine: Engine;
   readonly #tensors: Tensors;
+  readonly #streams = new Streams();
 
   constructor(engine: Engine, tensors: Tensors) {
     this.#engine = engine;
@@ -104,7 +106,7 @@ export class Products {
       putPart(block, i, part, first, biases[i] ?? 0);
       first += part.rows;
     }
-    engine.run(operation, engine.wasm.exports.linear);
+    this.#run(operation, engine.wasm.exports.linear, parts, count);
     return out;
   }
 
@@ -126,8 +128,21 @@ export class Products {
     });
     putPart(block, 0, parts[0], 0, 0);
     putPart(block, 1, parts[1], 0, 0);
-    engine.run('gatedMlp', engine.wasm.exports.gatedMlp);
+    this.#run('gatedMlp', engine.wasm.exports.gatedMlp, parts, count);
     return out;
+  }
+
+  /** Runs a product on the record. */
+  #run(operation: string, kernel: (args: number) => number, parts: readonly WasmWeight[], count: number): void {
+    const engine = this.#engine;
+    if (count > 1) {
+      engine.run(operation, kernel);
+      return;
+    }
+    this.#streams.run(parts[0]?.pointer ?? 0, bytesOf(parts), (streams) => {
+      engine.block().words[linearStreams] = streams;
+      engine.run(operation, kernel);
+    });
   }
 
   /** Makes the result of a product and writes its record; the caller writes the parts. */
@@ -153,6 +168,7 @@ export class Products {
       ...epilogue,
       parts: parts.length,
       tileRows,
+      streams: 0,
     });
     return { out, block };
   }
@@ -180,13 +196,17 @@ export class Products {
 
   /** Returns the weight rows of a tile: about TILE_BYTES, or fewer when a thread would get too few tiles. */
   #tileRows(parts: readonly WasmWeight[], rows: number, count: number): number {
-    let bytes = 0;
-    for (const part of parts) bytes += part.bytes;
     const { threads } = this.#engine;
-    const cached = count === 1 ? rows : (TILE_BYTES * rows) / bytes;
+    const cached = count === 1 ? rows : (TILE_BYTES * rows) / bytesOf(parts);
     const fair = threads === 1 ? rows : rows / (threads * TILES_PER_THREAD);
     return Math.max(TILE_ROWS, Math.floor(Math.min(cached, fair) / TILE_ROWS) * TILE_ROWS);
   }
+}
+
+function bytesOf(parts: readonly WasmWeight[]): number {
+  let bytes = 0;
+  for (const part of parts) bytes += part.bytes;
+  return bytes;
 }
 
 function putPart(block: Block, index: number, weight: PackedRows, first: number, bias: number): void {
@@ -222,5 +242,6 @@ function writeRows(
     parts: 1,
     tileRows: TILE_ROWS,
     scale,
+    streams: 0,
   });
 }

@@ -124,6 +124,7 @@ export function multiply(
   rows: number,
   cols: number,
   split = rows,
+  streams = 0,
 ): Float32Array {
   const { exports, memory } = engine;
   const id = WEIGHT_FORMATS[format].ggml;
@@ -153,6 +154,7 @@ export function multiply(
       cols,
       count,
       scratch,
+      streams,
     );
   }
   const found = new Float32Array(count * rows);
@@ -284,13 +286,17 @@ export function checkCompany(engine: Engine, format: WeightFormat, sevenBits = f
     expectSame(found, all.subarray(first * rows, (first + count) * rows), `${format}: tokens ${first} to ${first + count}`);
   }
   exports.release(weight);
-  // Tokens one by one, with as many tiles side by side as the rows allow.
+  // Tokens one by one, with as many tiles side by side as the rows allow, and with fewer.
   const many = 85;
   const tall = pack(engine, format, randomBlocks(format, many * cols, 7, false), many, cols);
   const together = multiply(engine, format, tall, x, 3, many, cols);
   for (let t = 0; t < 3; t++) {
     const alone = multiply(engine, format, tall, x.slice(t * cols, (t + 1) * cols), 1, many, cols);
     expectSame(alone, together.subarray(t * many, (t + 1) * many), `${format}: token ${t} alone, ${many} rows`);
+  }
+  for (const streams of [1, 3]) {
+    const alone = multiply(engine, format, tall, x.slice(0, cols), 1, many, cols, many, streams);
+    expectSame(alone, together.subarray(0, many), `${format}: one token, ${streams} tiles side by side`);
   }
   // The sums in 16 bits of machines where the dot is safe for 0..127 only.
   exports.assumeRelaxedDot(3);
