@@ -13,6 +13,8 @@ const SHOTS = process.env['OCTAVO_SHOTS'];
 const PICTURES = process.env['OCTAVO_PICTURES'] === '1';
 export const PHONE = { width: 390, height: 844 };
 export const LAPTOP = { width: 1280, height: 800 };
+/** The narrowest and the widest that the application is made for. */
+const WIDTHS = [360, 1440] as const;
 
 /** In milliseconds: the first build installs what examples need. */
 export const BUILD_TIME = 300_000;
@@ -176,9 +178,22 @@ export const file = (
 
 let looks = 0;
 
+/** By how many pixels the page, or what scrolls up and down in it, is wider than it is shown. */
+async function tooWide(page: Page): Promise<number> {
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  return page.evaluate(() =>
+    Math.max(
+      document.documentElement.scrollWidth - innerWidth,
+      ...[...document.querySelectorAll('dialog[open] *, .thread, .thread *, .sidebar, .sidebar *')].map((one) =>
+        getComputedStyle(one).overflowX === 'auto' ? one.scrollWidth - one.clientWidth : 0,
+      ),
+    ),
+  );
+}
+
 /**
- * Looks at a state in both sizes, and for screenshots in both schemes: nothing is wider than the window, nothing is serious to axe. `OCTAVO_SHOTS` names a folder for
- * screenshots of all states; `OCTAVO_PICTURES=1` renews those that the documentation shows.
+ * Looks at a state in both sizes, and for screenshots in both schemes: nothing is wider than the window, nothing is serious to axe; nor is anything wider than the
+ * narrowest and the widest window. `OCTAVO_SHOTS` names a folder for screenshots of all states; `OCTAVO_PICTURES=1` renews those that the documentation shows.
  */
 export async function look(page: Page, name: string, picture?: string): Promise<void> {
   const problems: string[] = [];
@@ -198,24 +213,20 @@ export async function look(page: Page, name: string, picture?: string): Promise<
       if (colorScheme === 'dark' && !checked && SHOTS === undefined) continue;
       await page.setViewportSize(viewport);
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+      const wide = await tooWide(page);
+      if (wide > 0) problems.push(`${name} ${size}: ${wide} pixels too wide`);
       // Pages are drawn anew when their size has rested.
       if (SHOTS !== undefined || kept) await page.waitForTimeout(600);
-      // Neither the page nor what scrolls up and down in it may be wider than it is shown.
-      const wide = await page.evaluate(() =>
-        Math.max(
-          document.documentElement.scrollWidth - innerWidth,
-          ...[...document.querySelectorAll('dialog[open] *, .thread, .thread *, .sidebar, .sidebar *')].map((one) =>
-            getComputedStyle(one).overflowX === 'auto' ? one.scrollWidth - one.clientWidth : 0,
-          ),
-        ),
-      );
-      if (wide > 0) problems.push(`${name} ${size}: ${wide} pixels too wide`);
       if (checked) problems.push(...(await axe(page)));
       if (SHOTS !== undefined) await page.screenshot({ path: `${SHOTS}/documents-${name}-${size}-${colorScheme}.png` });
       if (kept)
         await page.screenshot({ path: root(`docs/pictures/${picture}${size === 'phone' ? '-phone' : ''}.png`) });
     }
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: LAPTOP.height });
+    const wide = await tooWide(page);
+    if (wide > 0) problems.push(`${name} at ${width}: ${wide} pixels too wide`);
+  }
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
   await page.setViewportSize(LAPTOP);
   expect(problems).toEqual([]);

@@ -293,6 +293,10 @@ describe('document QA in Chromium', () => {
     ]);
     await page.locator('.entry:has-text("long.pdf") progress').waitFor();
     expect(await page.innerText('.entry:has-text("long.pdf")')).toMatch(/Page \d+ of 150/);
+    await page.click('[aria-label="Pause reading"]');
+    await page.waitForSelector('.entry-row:has-text("long.pdf"):has-text("Reading is paused")');
+    await page.click('[aria-label="Go on reading"]');
+    await page.locator('.entry:has-text("long.pdf") progress').waitFor();
     await look(page, 'reading');
 
     // A question to all documents waits for those that are not read yet; the reload takes neither from it.
