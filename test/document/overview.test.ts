@@ -4,6 +4,7 @@ import { asksForAll, leadingSentences, overviewOf } from '../../src/document/ans
 import type { AnsweringModel } from '../../src/document/answer/model.ts';
 import { promptOf } from '../../src/document/answer/prompt.ts';
 import { readMarkdown } from '../../src/document/formats/markdown.ts';
+import { readPlain } from '../../src/document/formats/plain.ts';
 
 test.each([
   'Summarize this document.',
@@ -77,6 +78,28 @@ test('quotes whole sentences of the text in their order, none that lean on other
     'The deeper harbour of Ilmar brings ships with a greater draught to the county.',
   ]);
   expect(leadingSentences([{ document: 'empty', content: readMarkdown('# Title only', 'title.md') }])).toEqual([]);
+});
+
+test('quotes nothing that points elsewhere, no steps, captions, lists of names, and no sentences without their icons or half of a bracket', () => {
+  const said = [
+    'The watch of Ilmar (the second of its kind) measures the tide and the wind at sea.',
+    'We found that the watch shows the tide of all harbours of the county.',
+  ];
+  const unsaid = [
+    'For more details on the watch and the tide of Ilmar, ask the harbour master.',
+    'See the watch of Ilmar and the tide that it measures at sea in the harbour.',
+    'The tide that the watch of Ilmar measures is shown in Figure 5 of the harbour.',
+    'Find the watch of Ilmar with the tide and the wind at www.watch.example today.',
+    '3 Press the button of the watch of Ilmar until the tide is measured at sea.',
+    'Figure 5: The watch of Ilmar measures the tide and the wind at sea.',
+    'The watch of Ilmar (see the tide of Ilmar and the wind at sea of cir.',
+    'The watch of Ilmar measures the tide, and the icon ( ) flashes at sea.',
+    'Press the button of the watch of Ilmar until the tide is there again, then .',
+    'Watch, Ilmar, Tide, Wind, Sea, Harbour of Ilmar, County of Ilmar, 12 March, Ida Marsh.',
+  ];
+  const text = [...said, ...unsaid].map((sentence) => `${sentence}\n\n`).join('');
+  const quoted = leadingSentences([{ document: 'watch', content: readPlain(text, 'watch.txt') }]);
+  expect(quoted.map(({ start, end }) => text.slice(start, end))).toEqual(said);
 });
 
 test('a model that follows instructions is asked for sentences of its own', () => {

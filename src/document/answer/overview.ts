@@ -43,6 +43,12 @@ const ASIDE =
 const BOILERPLATE =
   /@|©|\b(?:copyright|all rights reserved|permissions?|licen[sc]ed?|acknowledge\p{L}*|thanks?|proofread\p{L}*|erratum|urheberrecht\p{L}*|danken?|vorbehalten)\b/iu;
 
+/** It sends its reader elsewhere, to a page or a figure. */
+const POINTING =
+  /^(?:see|id|cf|please|visit|siehe|vgl|bitte)\b|\bwww\.|https?:|\bfor (?:(?:more|further|complete|full|additional|other) )?(?:details?|information)\b|\brefer to\b|\b(?:shown|depicted|pictured|illustrated) (?:in|with|here|above|below|at|on)\b|\b(?:weitere|nähere) (?:informationen|angaben|einzelheiten)\b|\b(?:abgebildet|dargestellt)\b/iu;
+/** A step, an item, a caption or a note at the foot of a page: "3 Press", "• Press", "12. Some", "Step 1: Plug", "Figure 5: The". */
+const ITEM = /^(?:(?:\d{1,3}[.)]?|[^IA\s])\s+\p{Lu}|\p{L}+\.?\s\d{1,3}[a-z]?:\s)/u;
+
 /** Whether a question asks about documents as a whole, and not about a topic. */
 export function asksForAll(question: string): boolean {
   const words = wordsOf(question).map(({ text }) => text.toLowerCase());
@@ -69,6 +75,20 @@ function isTelling(sentence: string): boolean {
     !BOILERPLATE.test(sentence)
   );
 }
+
+/** A sentence that was cut at an abbreviation has half of a bracket, and one without its icon a bracket with no letter in it, or a full stop behind a space. */
+const isWhole = (sentence: string): boolean =>
+  !/[()]|\s[.,](?:\s|$)/u.test(sentence.replaceAll(/\([^()]*[\p{L}\p{N}][^()]*\)/gu, 'x'));
+
+/** Of a list of names and numbers fewer words than a third begin with a small letter. */
+function hasProse(sentence: string): boolean {
+  const words = wordsOf(sentence);
+  return words.filter(({ text }) => /^[\p{Ll}\p{Lo}]/u.test(text)).length >= words.length / 3;
+}
+
+/** What says nothing by itself is not quoted; its words count for other sentences all the same. */
+const isQuotable = (sentence: string): boolean =>
+  !POINTING.test(sentence) && !ITEM.test(sentence) && isWhole(sentence) && hasProse(sentence);
 
 const tells = ({ path }: Passage): boolean => path.some((title) => TELLING.test(title));
 
@@ -107,6 +127,7 @@ export function leadingSentences(documents: readonly Document[]): Shown[] {
               shown,
               weight: telling.some(within) ? TELLING_WEIGHT : 1,
               stems: [...new Set(stemsOf(text, content.language))],
+              quotable: isQuotable(text),
             },
           ];
         });
@@ -116,11 +137,11 @@ export function leadingSentences(documents: readonly Document[]): Shown[] {
   for (const { stems } of candidates)
     for (const stem of stems) likely.set(stem, (likely.get(stem) ?? 0) + 1 / candidates.length);
   const found: (typeof candidates)[number][] = [];
-  while (found.length < Math.min(MOST_LEADS, candidates.length)) {
+  while (found.length < MOST_LEADS) {
     let best: (typeof candidates)[number] | undefined;
     let most = -1;
     for (const one of candidates) {
-      if (found.includes(one)) continue;
+      if (!one.quotable || found.includes(one)) continue;
       const sum = one.stems.reduce((before, stem) => before + (likely.get(stem) ?? 0), 0);
       const score = (one.weight * sum) / Math.sqrt(one.stems.length);
       if (score > most) [best, most] = [one, score];
