@@ -378,6 +378,8 @@ describe('verification', () => {
     const [ada, max] = ['Economist Ada Byron wrote in 2001.', 'Economist Max Planck wrote in 2009.'];
     const question = 'What are both Max Planck and Ada Byron?';
     expect(citedOf('Economist', question, `${ada} ${max}`).sort()).toEqual([`exact ${ada}`, `exact ${max}`]);
+    const sentence = 'Max Planck and Ada Byron were economists.';
+    expect(citedOf(sentence, question, `${ada} ${max}`).sort()).toEqual([`supported ${ada}`, `supported ${max}`]);
     const both = 'Ada Byron and Max Planck met as an economist each.';
     expect(citedOf('economist', question, `${ada} ${both}`)).toEqual([`exact ${both}`]);
     expect(citedOf('Economist', 'What is Max Planck?', `${ada} ${max}`)).toEqual([`exact ${max}`]);
