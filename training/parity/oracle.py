@@ -81,29 +81,46 @@ def holds(text: str, part: str) -> bool:
 
 
 @torch.no_grad()
-def read(model, tokenizer, reading: dict) -> str:
-    """1 or 0 for each question of a text that is read once."""
+def read(model, tokenizer, reading: dict) -> tuple[str, list[float]]:
+    """1 or 0 for each question of a text that is read once, and nats a token of the words that are expected first."""
     message = [{"role": "user", "content": reading["text"]}]
     front = tokenizer.apply_chat_template(message, tokenize=False)
     ids = tokenizer(front, add_special_tokens=False, return_tensors="pt").input_ids
     cache = model(ids, use_cache=True, logits_to_keep=1).past_key_values
     kept = cache.get_seq_length()
-    outcomes = ""
-    for question in reading["questions"]:
+
+    def further(new: torch.Tensor) -> torch.Tensor:
+        return model(new, past_key_values=cache, use_cache=True).logits[0]
+
+    def back() -> None:
         if beyond := cache.get_seq_length() - kept:
             cache.crop(-beyond)
+
+    outcomes = ""
+    nats = []
+    for question in reading["questions"]:
         both = tokenizer.apply_chat_template([*message, {"role": "user", "content": question["question"]}], tokenize=False, add_generation_prompt=True)
         new = tokenizer(both[len(front) :] + question["begun"], add_special_tokens=False, return_tensors="pt").input_ids
+        space = " " if question["begun"] else ""
+        expected = tokenizer(space + question["parts"][0], add_special_tokens=False, return_tensors="pt").input_ids
+        logits = further(torch.cat([new, expected], 1))[new.shape[1] - 1 :]
+        nats.append(-logits[:-1].log_softmax(-1).gather(1, expected.T).mean().item())
+        back()
         said: list[int] = []
-        while len(said) < question["tokens"]:
-            best = model(new, past_key_values=cache, use_cache=True).logits[0, -1].argmax()
-            if best == tokenizer.eos_token_id:
-                break
-            said.append(int(best))
-            new = best.view(1, 1)
+        if torch.equal(logits[:-1].argmax(-1), expected[0]):
+            # What greedy steps would say, and the token behind it.
+            said = logits.argmax(-1).tolist()
+        else:
+            while len(said) < question["tokens"]:
+                best = further(new)[-1].argmax()
+                if best == tokenizer.eos_token_id:
+                    break
+                said.append(int(best))
+                new = best.view(1, 1)
+            back()
         text = tokenizer.decode(said)
         outcomes += "1" if all(holds(text, part) for part in question["parts"]) else "0"
-    return outcomes
+    return outcomes, nats
 
 
 def main() -> None:
@@ -119,17 +136,21 @@ def main() -> None:
     _, tokenizer, model = load(args.model)
     model.set_attn_implementation("oracle")
     results: dict[str, list[str]] = {}
+    nats: dict[str, list[list[float]]] = {}
     state["share"] = args.share
     for line in args.rows.read_text().splitlines():
         for method in args.methods.split(","):
             state["method"] = method
             begun = time.monotonic()
-            results.setdefault(method, []).append(read(model, tokenizer, json.loads(line)))
-            print(method, results[method][-1], round(time.monotonic() - begun), "s", flush=True)
+            outcomes, expected = read(model, tokenizer, json.loads(line))
+            results.setdefault(method, []).append(outcomes)
+            nats.setdefault(method, []).append([round(value, 5) for value in expected])
+            print(method, outcomes, round(sum(expected) / len(expected), 3), "nats", round(time.monotonic() - begun), "s", flush=True)
         if args.json:
-            args.json.write_text(json.dumps({"model": args.model, "share": args.share, "readings": results}, indent=1) + "\n")
+            args.json.write_text(json.dumps({"model": args.model, "share": args.share, "readings": results, "nats": nats}, indent=1) + "\n")
     for method, found in results.items():
-        print(method, sum(o.count("1") for o in found), "of", sum(map(len, found)))
+        values = [value for text in nats[method] for value in text]
+        print(method, sum(o.count("1") for o in found), "of", sum(map(len, found)), round(sum(values) / len(values), 3), "nats")
 
 
 if __name__ == "__main__":
