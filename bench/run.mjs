@@ -1,4 +1,4 @@
-// npm run bench -- text|tokenize|profile|memory|loads|pictures|paint|context|visual|perplexity|constrain|drafts|embed|documents|gpu [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
+// npm run bench -- text|tokenize|profile|memory|loads|pictures|paint|context|visual|perplexity|constrain|drafts|embed|documents|gpu|nano [--json FILE] [...]: each benchmark is a file of its own; all print machine, versions and the command.
 import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fail, readCommandLine } from '../tools/command-line.mjs';
@@ -19,6 +19,7 @@ const benchmarks = {
   embed: () => import('./embed.mjs'),
   documents: () => import('./documents.mjs'),
   gpu: () => import('./gpu.mjs'),
+  nano: () => import('./nano.mjs'),
 };
 
 const OPTIONS = {

@@ -1,4 +1,4 @@
-// npm run eval -- gallery --items FILE --out FILE [--only paint,edit] [--n N] [--steps N] [--diffusion-steps N]
+// npm run eval -- gallery --items FILE --out FILE [--only paint,edit] [--n N] [--steps N] [--diffusion-steps N] [--guidance N]
 // Paints and edits the gallery's held-out items (training/nano/heldout_gallery.py) and writes what came of them, gzipped JSON: { ..., painted: { task: [picture] } }.
 // What it is worth is judged by `training/nano/evaluate_gallery.py --painted FILE`, which has the drawings and a classifier of them.
 import { basename } from 'node:path';
@@ -11,6 +11,7 @@ export const GALLERY_OPTIONS = {
   out: { type: 'string' },
   steps: { type: 'string' },
   'diffusion-steps': { type: 'string' },
+  guidance: { type: 'string' },
 };
 
 export async function run(model, values, machine) {
@@ -19,6 +20,7 @@ export async function run(model, values, machine) {
   const options = {
     ...(values.steps && { steps: Number(values.steps) }),
     ...(values['diffusion-steps'] && { diffusionSteps: Number(values['diffusion-steps']) }),
+    ...(values.guidance && { guidance: Number(values.guidance) }),
   };
   const painted = {};
   for (const [name, items] of tasks) {

@@ -10,7 +10,7 @@ import { Octavo } from 'octavo';
 const QUESTIONS = 6;
 const SEED = 1;
 const folder = new URL('../models/nano/', import.meta.url);
-const { document, questions, picture } = JSON.parse(await readFile(new URL('demo.json', folder), 'utf8'));
+const { document, questions, picture, collage } = JSON.parse(await readFile(new URL('demo.json', folder), 'utf8'));
 const out = join(tmpdir(), 'octavo-demo');
 mkdirSync(out, { recursive: true });
 const clock = () => {
@@ -28,19 +28,21 @@ const device = process.argv[2] ?? 'wasm';
 const model = await Octavo.load('nano', { device });
 console.log(`nano on ${model.device.description}, loaded in ${took()}\n`);
 
-const path = fileURLToPath(new URL(picture.file, folder));
-console.log(`Sees  ${path}`);
-const looking = await model.createSession({ temperature: 0 });
-let image = [{ type: 'image', value: path }];
-for (const { question, answer } of picture.questions) {
-  took = clock();
-  const reply = (
-    await looking.prompt([{ role: 'user', content: [...image, { type: 'text', value: question }] }])
-  ).trim();
-  image = [];
-  console.log(`  ? ${question}\n    ${reply}${reply === answer ? '' : `   [it is: ${answer}]`}   (${took()})`);
+for (const { file, questions: asked } of [collage, picture]) {
+  const path = fileURLToPath(new URL(file, folder));
+  console.log(`Sees  ${path}`);
+  const looking = await model.createSession({ temperature: 0 });
+  let image = [{ type: 'image', value: path }];
+  for (const { question, answer } of asked) {
+    took = clock();
+    const reply = (
+      await looking.prompt([{ role: 'user', content: [...image, { type: 'text', value: question }] }])
+    ).trim();
+    image = [];
+    console.log(`  ? ${question}\n    ${reply}${reply === answer ? '' : `   [it is: ${answer}]`}   (${took()})`);
+  }
+  looking.destroy();
 }
-looking.destroy();
 
 took = clock();
 const painted = await model.paint({ prompt: picture.caption, seed: SEED });

@@ -8,15 +8,17 @@ import { addressOf } from './pictures/raster.ts';
 import { say } from './texts.ts';
 
 const MOST = 12;
+/** Pictures that nano understands: a collage of drawings, and one such as it paints, which it can change. */
+export const SAMPLES = { see: './collage.png', edit: './sample.png' } as const;
 
 export class Chooser extends Part {
-  static override properties = { sample: { type: Boolean } };
-  /** Whether the sample picture of nano's world is offered. */
-  declare sample: boolean;
+  static override properties = { sample: { type: String } };
+  /** The address of the sample picture that is offered; empty for none. */
+  declare sample: string;
 
   constructor() {
     super();
-    this.sample = false;
+    this.sample = '';
     this.watch(pictures);
   }
 
@@ -26,9 +28,9 @@ export class Chooser extends Part {
       <div class="chooser-ways">
         ${this.#file('camera', say('camera'), true)} ${this.#file('image', say('gallery'), false)}
         ${
-          this.sample
+          this.sample !== ''
             ? html`<button class="way" data-way="sample" @click=${() => void this.#sample()}>
-                <img src="./sample.png" alt="" class="tiny" /><span>${say('sample')}</span>
+                <img src=${this.sample} alt="" class="tiny" /><span>${say('sample')}</span>
               </button>`
             : nothing
         }
@@ -72,7 +74,7 @@ export class Chooser extends Part {
   }
 
   async #sample(): Promise<void> {
-    const response = await fetch('./sample.png');
+    const response = await fetch(this.sample);
     const photo = await photoFrom(await response.blob());
     if (photo !== undefined) this.send('picture', photo);
   }

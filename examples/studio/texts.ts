@@ -15,7 +15,7 @@ const EN = {
   askTitle: 'Ask about a photo',
   askIntro: 'Take or choose a picture and ask. Everything happens on this device.',
   nanoAsk:
-    'nano knows four shapes in six colours, and plain facts that you give it. For real photos, choose another model.',
+    'nano knows drawings of 252 things, coloured shapes, and plain facts that you give it. For real photos, choose another model.',
   blindAsk: 'This model reads text only. For photos, choose one that sees.',
   message: 'Message',
   messagePlaceholder: 'Ask anything',
@@ -64,7 +64,8 @@ const EN = {
 
   paintTitle: 'Paint from words',
   paintIntro: 'Say what you want to see. The picture forms here, cell by cell.',
-  nanoPaint: 'nano paints circles, squares, triangles and stars in six colours, northwest to southeast.',
+  nanoPaint:
+    'nano paints up to three things, northwest to southeast, on a ground in seven colours: 252 drawings (a dog, a rocket) and circles, squares, triangles and stars in six colours.',
   words: 'What to paint',
   wordsPlaceholder: 'Describe a picture',
   paintGo: 'Paint',
@@ -178,7 +179,7 @@ const DE: Readonly<Record<StudioKey, string>> = {
   askTitle: 'Fragen Sie zu einem Foto',
   askIntro: 'Nehmen oder wählen Sie ein Bild und fragen Sie. Alles geschieht auf diesem Gerät.',
   nanoAsk:
-    'nano kennt vier Formen in sechs Farben und schlichte englische Tatsachen, die Sie ihm nennen. Für echte Fotos wählen Sie ein anderes Modell.',
+    'nano kennt Zeichnungen von 252 Dingen, farbige Formen und schlichte englische Tatsachen, die Sie ihm nennen. Für echte Fotos wählen Sie ein anderes Modell.',
   blindAsk: 'Dieses Modell liest nur Text. Für Fotos wählen Sie eines, das sieht.',
   message: 'Nachricht',
   messagePlaceholder: 'Fragen Sie etwas',
@@ -229,7 +230,7 @@ const DE: Readonly<Record<StudioKey, string>> = {
   paintTitle: 'Aus Worten malen',
   paintIntro: 'Sagen Sie, was Sie sehen möchten. Das Bild entsteht hier, Feld um Feld.',
   nanoPaint:
-    'nano malt (auf Englisch gefragt) Kreise, Quadrate, Dreiecke und Sterne in sechs Farben, von northwest bis southeast.',
+    'nano malt (auf Englisch gefragt) bis zu drei Dinge, von northwest bis southeast, auf einem Grund in sieben Farben: 252 Zeichnungen (a dog, a rocket) und Kreise, Quadrate, Dreiecke und Sterne in sechs Farben.',
   words: 'Was gemalt werden soll',
   wordsPlaceholder: 'Beschreiben Sie ein Bild',
   paintGo: 'Malen',
@@ -330,17 +331,17 @@ const DE: Readonly<Record<StudioKey, string>> = {
 export const say = texts<StudioKey>({ en: EN, de: DE });
 
 /** What nano understands: its world is English. */
-export const NANO_QUESTIONS = ['What colour is the circle?', 'How many shapes are there?', 'Describe the picture.'];
+export const NANO_QUESTIONS = ['What is in the picture?', 'How many things are there?', 'What is in the northwest?'];
 export const NANO_FACTS =
   'Ann lives in Oslo. Bob lives in Rome. The code of the north gate is 4711.\n\nWhere does Bob live?';
 export const NANO_PAINTINGS = [
-  'a red circle northwest and a blue star southeast',
-  'a green square northeast',
-  'an orange triangle southwest and a purple star northeast',
+  'a dog northwest and a red circle southeast on blue',
+  'a rocket northeast and an owl southwest',
+  'a fox northwest, a strawberry northeast and a blue star southeast on pink',
 ];
 export const NANO_EDITS = [
-  'Make the circle blue',
-  'Remove the star',
-  'Move the circle to the northeast',
-  'Add a green square southwest',
+  'Replace the dog with a fox',
+  'Make the circle green',
+  'Make the background yellow',
+  'Add a rocket northeast',
 ];

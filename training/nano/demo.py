@@ -1,11 +1,11 @@
-"""Ask the bundled document and picture their questions, paint the caption, make the edit.
+"""Ask the bundled document and pictures their questions, paint the caption, make the edit.
 
-    python demo.py                                    # prints every candidate; exit 1 when a question of demo.json is answered wrong
-    python demo.py --write --drawings ../runs/drawings    # rewrites models/nano/demo.json and its pictures from the candidates that are right
+    python demo.py --drawings ../runs/drawings            # prints every candidate; exit 1 when a question of demo.json is answered wrong
+    python demo.py --drawings ../runs/drawings --write    # rewrites models/nano/demo.json and the pictures of the demo and the studio from the candidates that are right
 
-The demo's questions, and of COLLAGES collages the one with most questions answered right, are therefore chosen;
-the card's scores are not. The small picture's yellow circle, the caption and the result of the edit have held-out
-pairs; the collage's drawings are held out, and of hands whose licence asks for no more than its text.
+The demo's questions, and of COLLAGES collages the one with most questions answered right, are therefore chosen; the
+card's scores are not. What is painted is a pair of names that never met in training; the collage's drawings are held out, and
+of hands whose licence asks for no more than its text.
 """
 
 import argparse
@@ -19,17 +19,19 @@ import torch
 from PIL import Image
 
 import collage
-import heldout
-import scenes
 from batches import Codec
 from collage_render import Renderer
 from drawings import open_library
-from evaluate_pictures import answers, exact, load, pictures_of
-from export import PAINT
+from evaluate_gallery import SETTINGS
+from evaluate_pictures import load, pictures_of
+from gallery import Scene, Thing, is_held_out
+from gallery_batches import Gallery
 from generate import ask, load_gguf, look
+from looking import enlarge
 from picture_batches import Frames
 
 HERE = Path(__file__).parents[2] / "models/nano"
+STUDIO = HERE.parents[1] / "examples/studio/public"
 TEXT = HERE.parent / "nano-text/nano-text.gguf"  # answers about documents
 
 CANDIDATES = [
@@ -65,38 +67,18 @@ CANDIDATES = [
     ("Who wrote the book \"The Red Lamp\"?", "The document does not say."),
 ]
 
-SCENE = "030101313"  # in heldout.py's code: a yellow circle northwest, a red square northeast and a blue star southeast
+SCENE = Scene("blue", ((0, Thing("dog")), (3, Thing("circle", "red"))))  # what is seen, and the studio's sample for edits
 PICTURE_QUESTIONS = [
-    ("How many shapes are there?", "three"), ("Where is the star?", "southeast"),
-    ("Describe the picture.", "a yellow circle northwest, a red square northeast and a blue star southeast"),
+    ("What is in the picture?", "a dog northwest and a red circle southeast"), ("How many things are there?", "two"), ("Where is the dog?", "northwest"),
+    ("What colour is the circle?", "red"), ("What colour is the background?", "blue"),
 ]
-CAPTION, PAINTED = "a blue triangle northwest and a red star southeast", "210303"
-INSTRUCTION, EDITED = "Move the star to the southwest", "030101312"
+CAPTION, PAINTED = "a fox northwest and a heart southeast on pink", Scene("pink", ((0, Thing("fox")), (3, Thing("heart"))))
+INSTRUCTION, EDITED = "Replace the heart with a rocket", Scene("pink", ((0, Thing("fox")), (3, Thing("rocket"))))
 SEEDS = 16  # pictures painted and edited as a check
-COLLAGES, ITEMS = 1000, 4
+COLLAGES, ITEMS, NAMES = 600, 3, 3
 COLLAGE_HANDS = {"fluent", "noto"}  # MIT and Apache-2.0
-CENTRE = collage.PLACES.index("centre")
+CORNER = collage.PLACES.index("northwest")
 MORE_KINDS = ("what", "where", "exists", "colour", "beside")
-
-
-def check_picture(write: bool) -> dict:
-    """The picture's part of demo.json; prints how often painting and editing are exact."""
-    model = load(HERE / "nano.gguf")
-    frames = Frames(Codec.beside(HERE / "nano.gguf"), model.c.tokens + model.c.buffer_count)
-    settings = {"iterations": PAINT["iterations"], "steps": PAINT["diffusion_steps"], "guidance": PAINT["guidance"]}
-    picture = scenes.render(heldout.decode(SCENE))
-    hits = answers(model, frames, [(picture, q, a) for q, a in PICTURE_QUESTIONS])
-    print("picture:", *(f"{'right' if hit else 'WRONG'} | {q} | {a}" for hit, (q, a) in zip(hits, PICTURE_QUESTIONS)), sep="\n  ")
-    painted = pictures_of(model, frames, [CAPTION] * SEEDS, None, **settings)
-    edited = pictures_of(model, frames, [INSTRUCTION] * SEEDS, [picture] * SEEDS, **settings)
-    for name, pictures, code in (("painted", painted, PAINTED), ("edited", edited, EDITED)):
-        print(name, sum(exact(p, heldout.decode(code)) for p in pictures), "of", SEEDS, "exact")
-    if write:
-        Image.fromarray(picture).save(HERE / "demo.png", optimize=True)
-    return {
-        "file": "demo.png", "scene": SCENE, "questions": [{"question": q, "answer": a} for (q, a), hit in zip(PICTURE_QUESTIONS, hits) if hit],
-        "caption": CAPTION, "painted": PAINTED, "instruction": INSTRUCTION, "edited": EDITED,
-    }
 
 
 def said(model, codec: Codec, picture: np.ndarray, question: str) -> str:
@@ -104,26 +86,49 @@ def said(model, codec: Codec, picture: np.ndarray, question: str) -> str:
     return codec.tokenizer.decode([i for i in reply if i != codec.end]).strip()
 
 
+def check_picture(model, codec: Codec, drawn: Gallery, write: bool) -> dict:
+    """The picture's part of demo.json; prints how often painting and editing are exact."""
+    assert is_held_out(PAINTED)
+    frames = Frames(codec, model.c.tokens + model.c.buffer_count)
+    picture, right = drawn.render(SCENE), []
+    for question, answer in PICTURE_QUESTIONS:
+        given = said(model, codec, enlarge(picture), question)
+        print("right" if given == answer else "WRONG", "|", question, "|", given)
+        if given == answer:
+            right.append({"question": question, "answer": answer})
+    painted = pictures_of(model, frames, [CAPTION] * SEEDS, None, **SETTINGS)
+    edited = pictures_of(model, frames, [INSTRUCTION] * SEEDS, [drawn.render(PAINTED)] * SEEDS, **SETTINGS)
+    for name, pictures, wanted in (("painted", painted, PAINTED), ("edited", edited, EDITED)):
+        print(name, sum(drawn.match(p) == wanted for p in pictures), "of", SEEDS, "exact")
+    if write:
+        for path in (HERE / "demo.png", STUDIO / "sample.png"):
+            Image.fromarray(picture).save(path, optimize=True)
+    return {"file": "demo.png", "questions": right, "caption": CAPTION, "instruction": INSTRUCTION}
+
+
 def choose_collage(model, codec: Codec, folder: Path) -> dict:
-    """The collage, of COLLAGES, about which most questions are answered right, those that the studio proposes first; writes collage.png."""
+    """The first collage of several names about which all questions are answered right, or else that about which most are, those that the studio proposes first; writes it."""
     library, renderer = open_library(folder), Renderer(folder)
     best: tuple[tuple[int, int], list[dict], np.ndarray] | None = None
     for seed in range(COLLAGES):
         r = Random(f"demo/collage/{seed}")
         c = collage.draw_collage(r, library, ITEMS, "held_out", text=False)
-        middle = next((collage.full_name(i) for i in c.items if i.cell == CENTRE), None)
-        if middle is None or any(i.drawing.hand not in COLLAGE_HANDS for i in c.items):
+        corner = next((collage.full_name(i) for i in c.items if i.cell == CORNER), None)
+        if corner is None or len({i.name for i in c.items}) < NAMES or any(i.drawing.hand not in COLLAGE_HANDS for i in c.items):
             continue
         picture = renderer.render(c)
-        proposed = {"What is in the picture?": collage.describe(c), "How many things are there?": collage.COUNTS[ITEMS], "What is in the centre?": middle}
+        proposed = {"What is in the picture?": collage.describe(c), "How many things are there?": collage.COUNTS[ITEMS], "What is in the northwest?": corner}
         more = dict(q for kind in MORE_KINDS if (q := collage.question(r, c, kind)))
         right = [{"question": q, "answer": a} for q, a in (proposed | more).items() if said(model, codec, picture, q) == a]
         score = sum(q["question"] in proposed for q in right), len(right)
         print(seed, score, "of", len(proposed | more), collage.describe(c), flush=True)
         if best is None or score > best[0]:
             best = score, right, picture
+        if len(right) == len(proposed | more):
+            break
     assert best is not None
-    Image.fromarray(best[2]).save(HERE / "collage.png", optimize=True)
+    for place in (HERE, STUDIO):
+        Image.fromarray(best[2]).save(place / "collage.png", optimize=True)
     return {"file": "collage.png", "questions": best[1]}
 
 
@@ -140,36 +145,31 @@ def check_collage(model, codec: Codec, known: dict) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--drawings", type=Path, help="folder of rasterise.mjs, with --write; the collage is for a model with a tower")
+    parser.add_argument("--drawings", type=Path, required=True, help="folder of rasterise.mjs")
     args = parser.parse_args()
-    if args.write and not args.drawings:
-        parser.error("--write needs --drawings, of which the collage is made")
     torch.set_num_threads(1)
     codec = Codec()
-    model = load_gguf(TEXT, codec)
+    reader = load_gguf(TEXT, codec)
     document = (HERE / "demo.txt").read_text().strip()
     path = HERE / "demo.json"
-    known = [(q["question"], q["answer"]) for q in json.loads(path.read_text())["questions"]] if path.exists() else []
+    before = json.loads(path.read_text()) if path.exists() else {"questions": []}
+    known = [(q["question"], q["answer"]) for q in before["questions"]]
     right, wrong = [], 0
     for question, answer in CANDIDATES:
-        given = ask(model, codec, document, question)
+        given = ask(reader, codec, document, question)
         print("right" if given == answer else "WRONG", "|", question, "|", given)
         if given == answer:
             right.append({"question": question, "answer": answer})
         elif (question, answer) in known:
             wrong += 1
     print(len(right), "of", len(CANDIDATES), "right")
-    picture = check_picture(args.write)
-    wrong += len(PICTURE_QUESTIONS) - len(picture["questions"])
-    seeing, own = load(HERE / "nano.gguf"), Codec.beside(HERE / "nano.gguf")
+    model, own = load(HERE / "nano.gguf"), Codec.beside(HERE / "nano.gguf")
+    picture = check_picture(model, own, Gallery(args.drawings), args.write)
     if args.write:
-        body = {"document": document, "questions": right, "picture": picture}
-        if hasattr(seeing, "siglip2"):
-            body["collage"] = choose_collage(seeing, own, args.drawings)
+        body = {"document": document, "questions": right, "picture": picture, "collage": choose_collage(model, own, args.drawings)}
         path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n")
         return
-    if collage_questions := json.loads(path.read_text()).get("collage"):
-        wrong += check_collage(seeing, own, collage_questions)
+    wrong += sum(q not in picture["questions"] for q in before["picture"]["questions"]) + check_collage(model, own, before["collage"])
     if wrong:
         sys.exit(f"{wrong} questions of demo.json are answered wrong")
 

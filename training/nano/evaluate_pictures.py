@@ -1,6 +1,6 @@
 """Scores of painting, editing and seeing on eval/nano.json, with the weights of a GGUF, in f32.
 
-    python evaluate_pictures.py ../../models/nano/nano.gguf --json ../runs/pictures.json [--n 64] [--sheet ../runs/sheets]
+    python evaluate_pictures.py ../runs/small.gguf --json ../runs/pictures.json [--n 64] [--sheet ../runs/sheets]
 
 A picture is exact when in every cell the nearest template (scenes.match) is the expected one: right shape,
 colour and cell of every object, nothing else. It is clean as well when no cell is farther than TOLERANCE

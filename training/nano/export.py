@@ -24,7 +24,7 @@ from tower import TowerConfig
 from unipic import IMAGE_TOKEN, PictureConfig, UniPic
 
 TYPE = gguf.GGMLQuantizationType
-PAINT = {"iterations": 4, "diffusion_steps": 20, "guidance": 3.0}
+PAINT = {"iterations": 4, "diffusion_steps": 20, "guidance": 1.0}
 FRAME = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 TEMPLATES = {
     "paint": FRAME.format("Generate an image: {prompt}"), "paint_unconditional": FRAME.format("Generate an image."),
@@ -156,7 +156,7 @@ def write(state: dict[str, Tensor], text: Config, picture: PictureConfig | None,
     """`picture` None: `state` is the text half alone, a file of architecture qwen2. `tokenizer`: a tokenizer.json other than the committed one."""
     out = gguf.GGUFWriter(path, "unipic" if picture else "qwen2")
     out.add_name("nano" if picture else "nano-text")
-    out.add_description("Octavo's own small model: sees, paints and edits pictures of a small world, answers questions about documents"
+    out.add_description("Octavo's own small model: sees, paints and edits pictures of drawings, answers questions about short documents"
                         if picture else "Octavo's own small model for documents: questions, answered in the document's words")
     out.add_license("Apache-2.0")
     out.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)

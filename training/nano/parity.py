@@ -3,10 +3,10 @@
     python parity.py
 
 All with the dequantised weights in f32. `cases`: five documents of growing length: ids, greedy ids with
-<|im_end|>, and the eight highest logits of the first step. `seeing`: the same for questions about pictures
-(scenes in heldout.py's code). `looking`: the same for questions about the demo's collage, seen by the tower. `painting`: pictures with injected order and noise; `noise` has the normal
+<|im_end|>, and the eight highest logits of the first step. `looking`: the same for questions about the demo's collage. `painting`: pictures of
+the small world, enlarged twice (before and found: in heldout.py's code), with injected order and noise; `noise` has the normal
 numbers in the order in which they are used (for each iteration the first x of its tokens, tokens in the
-order of `order`, then a set a step while noise is added); `tokens` the 16 x 16 result.
+order of `order`, then a set a step while noise is added); `tokens` the 64 x 32 result.
 """
 
 import json
@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import gallery
 import heldout
 import scenes
-import tasks
 from batches import Codec
 from diffusion import paint
 from documents import make_document
@@ -31,6 +31,7 @@ from patches import to_bytes
 from picture_batches import Frames
 
 HERE = Path(__file__).parents[2] / "models/nano"
+SCALE = gallery.SIZE // scenes.WORLD.size
 
 
 def top_logits(logits: Tensor) -> dict[str, float]:
@@ -55,27 +56,6 @@ def documents(codec: Codec) -> list[dict]:
     return cases
 
 
-@torch.no_grad()
-def seeing(model, frames: Frames) -> list[dict]:
-    words, cases = tasks.Words(), []
-    for i, kind in enumerate(tasks.QUESTIONS):
-        r = Random(f"parity/see/{i}")
-        scene = scenes.draw_scene(r, 1 + i % 3, held_out=True)
-        question, answer = words.question(r, scene, kind)
-        prompt, picture = frames.see(question), tokens_of(model, [scenes.render(scene)])
-        reply, first = [], None
-        while len(reply) < 40 and frames.codec.end not in reply:
-            logits = model.lm.logits(model.see([prompt + reply], picture)[0, -1])
-            first = logits if first is None else first
-            reply.append(int(logits.argmax()))
-        cases.append({
-            "scene": heldout.encode(scene), "question": question, "expected": answer, "promptIds": prompt, "greedyIds": reply,
-            "text": frames.codec.tokenizer.decode(reply), "firstLogits": top_logits(first),
-        })
-        print(kind, question, repr(cases[-1]["text"]), "expected", answer)
-    return cases
-
-
 def looking(model, codec: Codec) -> list[dict]:
     collage = json.loads((HERE / "demo.json").read_text())["collage"]
     picture, cases = np.asarray(Image.open(HERE / collage["file"]).convert("RGB")), []
@@ -93,7 +73,7 @@ def looking(model, codec: Codec) -> list[dict]:
 def painting(model, frames: Frames) -> list[dict]:
     cases = []
     for seed, text, before in [(1, "a red circle northwest and a yellow circle southeast", None), (2, "Move the star to the northeast", "330141")]:
-        settings = {"iterations": 3, "steps": 8, "guidance": 3.0}
+        settings = {"iterations": 2, "steps": 4, "guidance": 3.0}
         generator, used = torch.Generator().manual_seed(seed), []
         order = torch.rand(1, model.c.tokens, generator=generator).argsort(1)
 
@@ -101,10 +81,12 @@ def painting(model, frames: Frames) -> list[dict]:
             used.append((torch.randn(shape, generator=generator) * 1e4).round() / 1e4)
             return used[-1]
 
-        source = None if before is None else tokens_of(model, [scenes.render(heldout.decode(before))])
+        source = None if before is None else tokens_of(model, [scenes.render(heldout.decode(before)).repeat(SCALE, 0).repeat(SCALE, 1)])
         prompt = frames.paint if before is None else frames.edit
         tokens = paint(model, [prompt(text)], [prompt(None)], source, order=order, normal=normal, **settings)
-        found = heldout.encode(scenes.match(to_bytes(model.vae.decode(tokens))[0])[0])
+        picture = to_bytes(model.vae.decode(tokens))[0]
+        side = scenes.WORLD.size
+        found = heldout.encode(scenes.match(picture.reshape(side, SCALE, side, SCALE, 3).mean((1, 3)))[0])
         cases.append({
             "text": text, "scene": before, **settings, "temperature": 1, "promptIds": prompt(text), "unconditionalIds": prompt(None),
             "order": order[0].tolist(), "noise": [round(v, 4) for u in used for v in u.reshape(-1).tolist()],
@@ -125,7 +107,7 @@ def main() -> None:
     model = load(HERE / "nano.gguf")
     frames = Frames(codec, model.c.tokens + model.c.buffer_count)
     note = f"nano.gguf, dequantised to f32, PyTorch {torch.__version__.split('+')[0]}; written and explained by training/nano/parity.py"
-    body = {"note": note, "cases": documents(codec), "seeing": seeing(model, frames), **({"looking": looking(model, codec)} if hasattr(model, "siglip2") else {}), "painting": painting(model, frames)}
+    body = {"note": note, "cases": documents(codec), "looking": looking(model, codec), "painting": painting(model, frames)}
     (HERE / "parity.json").write_text(squeeze(json.dumps(body, indent=1)) + "\n")
 
 

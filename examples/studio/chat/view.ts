@@ -7,6 +7,7 @@ import { icon } from '../../common/icons.ts';
 import { common } from '../../common/messages.ts';
 import { problemView } from '../../common/problem.ts';
 import { toast } from '../../common/toasts.ts';
+import { SAMPLES } from '../chooser.ts';
 import { composer, suggestions } from '../composer.ts';
 import { holder, isNano, settings } from '../context.ts';
 import { addressOf, isTiny, type Photo } from '../pictures/raster.ts';
@@ -124,7 +125,7 @@ class AskView extends Part {
       ${
         sees || model === undefined
           ? html`<studio-chooser
-              ?sample=${isNano() || model === undefined}
+              sample=${isNano() || model === undefined ? SAMPLES.see : ''}
               @picture=${(event: CustomEvent<Photo>) => this.#take(event.detail)}
             ></studio-chooser>`
           : nothing
@@ -137,7 +138,7 @@ class AskView extends Part {
     return html`${
       this.choosing && begun
         ? html`<studio-chooser
-            ?sample=${isNano()}
+            sample=${isNano() ? SAMPLES.see : ''}
             @picture=${(event: CustomEvent<Photo>) => this.#take(event.detail)}
           ></studio-chooser>`
         : nothing

@@ -2,6 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { define, Part } from '../../common/element.ts';
 import { icon, iconButton } from '../../common/icons.ts';
+import { SAMPLES } from '../chooser.ts';
 import { composer, optionsButton, suggestions } from '../composer.ts';
 import { cannot } from '../cannot.ts';
 import { holder, isNano, settings } from '../context.ts';
@@ -98,7 +99,7 @@ class EditView extends Part {
       <p>${say('editIntro')}</p>
       ${isNano() ? html`<p class="hint">${say('nanoEdit')}</p>` : nothing}
       <studio-chooser
-        ?sample=${isNano()}
+        sample=${isNano() ? SAMPLES.edit : ''}
         @picture=${(event: CustomEvent<Photo>) => void this.#choose(event.detail)}
       ></studio-chooser>
     </div>`;

@@ -117,6 +117,13 @@ const pixelsOf = (page: Page, selector: string): Promise<string> =>
 
 /** A picture of nano's world as a file. */
 const sample = (): Buffer => readFileSync(root('examples/studio/public/sample.png'));
+/** What nano answers about the sample collage (training/nano/demo.py). */
+const answerTo = (question: string): string => {
+  const { collage } = JSON.parse(readFileSync(root('models/nano/demo.json'), 'utf8')) as {
+    collage: { questions: readonly { question: string; answer: string }[] };
+  };
+  return collage.questions.find((asked) => asked.question === question)!.answer;
+};
 
 const story = (name: string, body: () => Promise<void>): void =>
   test(
@@ -141,17 +148,17 @@ describe('studio in Chromium', () => {
       await shot(page, '01-ask');
       await page.click('[data-way=sample]');
       await page.click('.attached .button');
-      await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('24 of 24'));
+      await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('256 of 256'));
       await page.fill('#kept-share', '0.5');
-      await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('12 of 24'));
-      // Half of all tokens are kept, the eight buffers among them: twelve of the sixteen cells are dark.
+      await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('128 of 256'));
+      // The cells that are not kept are dark.
       expect(
         await page.evaluate(() => {
           const mask = document.querySelector<HTMLCanvasElement>('.kept-mask')!;
           const { data } = mask.getContext('2d')!.getImageData(0, 0, mask.width, mask.height);
           return data.filter((value, i) => i % 4 === 3 && value > 0).length;
         }),
-      ).toBe(12);
+      ).toBe(128);
       await page.click('.kept-measure .button');
       await page.waitForFunction(() =>
         /takes .* instead of/.test(document.querySelector('.kept-measure p')!.textContent!),
@@ -159,12 +166,12 @@ describe('studio in Chromium', () => {
       expect(await faults(page)).toEqual([]);
       await shot(page, '02-kept', 'studio-kept');
       await page.fill('#kept-share', '1');
-      await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('24 of 24'));
+      await page.waitForFunction(() => document.querySelector('.kept-count')!.textContent!.includes('256 of 256'));
       await page.keyboard.press('Escape');
       await page.evaluate(() => ((globalThis as unknown as { shifts: number[] }).shifts.length = 0));
       await page.click('.chip');
       await page.waitForSelector('.message.assistant .message-tools');
-      expect(await page.textContent('.message.assistant .words')).toBe('red');
+      expect(await page.textContent('.message.assistant .words')).toBe(answerTo('What is in the picture?'));
       expect((await measuredIn(page)).shift).toBeLessThan(GOOD_SHIFT);
       expect(await faults(page)).toEqual([]);
 
@@ -173,7 +180,7 @@ describe('studio in Chromium', () => {
         const databases = await indexedDB.databases();
         return databases.some(({ name }) => name === 'octavo-studio-chats');
       });
-      // The picture's 24 tokens were read before its question was asked.
+      // The picture's 256 tokens were read before its question was asked.
       await page.waitForFunction(
         () =>
           new Promise((resolve) => {
@@ -187,7 +194,7 @@ describe('studio in Chromium', () => {
               found.onsuccess = () => {
                 database.close();
                 const [chat] = found.result as { messages: { measured?: { read: number } }[] }[];
-                resolve((chat?.messages[1]?.measured?.read ?? 99) < 24);
+                resolve((chat?.messages[1]?.measured?.read ?? 999) < 256);
               };
             };
           }),
@@ -196,10 +203,12 @@ describe('studio in Chromium', () => {
       await page.waitForSelector('.message.assistant .message-tools');
       expect(await page.textContent('.messages')).toBe(before);
       await page.waitForSelector('.model-button[data-state=ready]');
-      await page.fill('textarea', 'How many shapes are there?');
+      await page.fill('textarea', 'How many things are there?');
       await page.press('textarea', 'Enter');
       await page.waitForFunction(() => document.querySelectorAll('.message.assistant .message-tools').length === 2);
-      expect(await page.textContent('.message.assistant >> nth=1 >> .words')).toBe('three');
+      expect(await page.textContent('.message.assistant >> nth=1 >> .words')).toBe(
+        answerTo('How many things are there?'),
+      );
       await shot(page, '03-answered', 'studio-ask');
       await page.close();
     },
@@ -383,7 +392,7 @@ describe('studio in Chromium', () => {
     await page.click('.library .thumb');
     await page.click('.tool:has-text("Ask about it")');
     await page.waitForSelector('.attached');
-    await page.fill('textarea', 'How many shapes are there?');
+    await page.fill('textarea', 'How many things are there?');
     await page.press('textarea', 'Enter');
     await page.waitForSelector('.message.assistant .message-tools');
     await page.click('.tabs [href="#pictures"]');
@@ -402,7 +411,7 @@ describe('studio in Chromium', () => {
     const ask = async (): Promise<void> => {
       await page.click('.sidebar [aria-label="New conversation"]');
       await page.waitForSelector('.message', { state: 'detached' });
-      await page.fill('textarea', 'How many shapes are there?');
+      await page.fill('textarea', 'How many things are there?');
       await page.press('textarea', 'Enter');
     };
     const rows = await page.locator('.chat-row').count();

@@ -139,7 +139,7 @@ describe('in Chromium', () => {
     async (project, device) => {
       if (browser === undefined) return;
       const { outcome } = await visit(project);
-      expect(outcome).toEqual({ text: 'string', width: 32, device });
+      expect(outcome).toEqual({ text: 'string', width: 64, device });
     },
     240_000,
   );
@@ -205,7 +205,7 @@ test('in Deno, from the package as npm installs it', async () => {
     { cwd: workspace },
   );
   const { device, ...outcome } = JSON.parse(stdout) as Outcome;
-  expect(outcome).toEqual({ text: 'string', width: 32 });
+  expect(outcome).toEqual({ text: 'string', width: 64 });
   expect(device).toMatch(/^WASM \(relaxed-threads\), [2-9]\d* threads$/);
 }, 60_000);
 
@@ -230,7 +230,7 @@ describe('in Node, from a bundle in a folder without the package', () => {
           cwd: folder,
           env: { ...process.env, NODE_OPTIONS: '' },
         });
-        expect(JSON.parse(stdout)).toMatchObject({ text: 'string', width: 32 });
+        expect(JSON.parse(stdout)).toMatchObject({ text: 'string', width: 64 });
       } finally {
         rmSync(folder, { recursive: true });
       }

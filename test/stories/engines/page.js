@@ -29,8 +29,8 @@ const stories = {
       {
         role: 'user',
         content: [
-          { type: 'image', value: pixels(32) },
-          { type: 'text', value: 'How many shapes are there?' },
+          { type: 'image', value: pixels(64) },
+          { type: 'text', value: 'How many things are there?' },
         ],
       },
     ]);

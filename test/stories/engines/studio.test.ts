@@ -64,28 +64,28 @@ describe.each([
     expect(await run(READY)).toBe(true);
     await run(click('[data-way=sample]'));
     await run(until(`return document.querySelector('.attached') !== null`));
-    await run(ask('What colour is the circle?'));
+    await run(ask('How many things are there?'));
     const answer = until(
       `return document.querySelector('.message.assistant .message-tools') && document.querySelector('.message.assistant .words').textContent`,
     );
-    expect(await run(answer)).toBe('red');
-    await run(until(`return document.querySelector('.message-picture img').naturalWidth === 32`));
+    expect(await run(answer)).toBe('three');
+    await run(until(`return document.querySelector('.message-picture img').naturalWidth === 128`));
     await engine.goto(`${server.origin}/?again`);
-    expect(await run(answer)).toBe('red');
+    expect(await run(answer)).toBe('three');
   }, 180_000);
 
   test('paints, keeps the picture, and edits it', async () => {
     await engine.goto(`${server.origin}/?paint#paint`);
     expect(await run(READY)).toBe(true);
     await run(ask('a red circle northwest'));
-    expect(await run(until(`return document.querySelector('.finished img')?.naturalWidth`))).toBe(32);
+    expect(await run(until(`return document.querySelector('.finished img')?.naturalWidth`))).toBe(64);
     await engine.goto(`${server.origin}/?pictures#pictures`);
     expect(await run(until(`return document.querySelectorAll('.library .thumb').length`))).toBe(1);
     await run(click('.library .thumb'));
     await run(READY);
     await run(click('.detail-tools .tool:nth-child(3)'));
     await run(ask('Make the circle blue'));
-    expect(await run(until(`return document.querySelector('.compare-before')?.naturalWidth`))).toBe(32);
+    expect(await run(until(`return document.querySelector('.compare-before')?.naturalWidth`))).toBe(64);
     expect(await run(until(`return document.querySelectorAll('.versions .thumb').length`))).toBe(2);
   }, 180_000);
 });
