@@ -84,8 +84,7 @@ async function shot(page: Page, name: string, documented?: string): Promise<void
     await page.screenshot({ path: join(PICTURES, `${documented}.png`) });
 }
 
-/** What is wrong with the page by WCAG 2.2 A and AA, as axe finds it. */
-/** What axe finds, once what moves has come to rest: a dialog that is fading in has less contrast than it will have. */
+/** What is wrong with the page by WCAG 2.2 A and AA, as axe finds it once animations have ended: a dialog that fades in has too little contrast until then. */
 async function faults(page: Page): Promise<readonly string[]> {
   await page.evaluate(() =>
     Promise.allSettled(
