@@ -246,7 +246,7 @@ def main() -> None:
     add_clock_arguments(parser)
     args = parser.parse_args()
     stage = STAGES[args.stage]
-    named = "look" in stage.steps or "draw" in stage.steps  # drawings, by words that the extended vocabulary knows
+    named = "look" in stage.steps or "draw" in stage.steps  # a stage of drawings needs their names in the vocabulary
     if named and not args.drawings:
         parser.error(f"the stage {args.stage} needs --drawings")
     device = choose_device()
