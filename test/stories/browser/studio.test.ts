@@ -84,6 +84,43 @@ async function shot(page: Page, name: string, documented?: string): Promise<void
     await page.screenshot({ path: join(PICTURES, `${documented}.png`) });
 }
 
+interface KeptChat {
+  /** Tokens that were read for each message. */
+  readonly read: readonly (number | undefined)[];
+  readonly preset: string | undefined;
+}
+
+/** Waits until the conversations that the page has stored are as wanted. */
+async function keeps(page: Page, wanted: (chats: readonly KeptChat[]) => boolean): Promise<void> {
+  const stored = (): Promise<readonly KeptChat[]> =>
+    page.evaluate(async () => {
+      const databases = await indexedDB.databases();
+      if (!databases.some(({ name }) => name === 'octavo-studio-chats')) return [];
+      return new Promise((resolve) => {
+        const opened = indexedDB.open('octavo-studio-chats');
+        opened.onsuccess = () => {
+          const { result: database } = opened;
+          const [name = ''] = database.objectStoreNames;
+          const found = database.transaction(name).objectStore(name).getAll();
+          found.onsuccess = () => {
+            database.close();
+            const chats = found.result as {
+              messages: { measured?: { read: number } }[];
+              saved?: { preset?: string };
+            }[];
+            resolve(
+              chats.map(({ messages, saved }) => ({
+                read: messages.map(({ measured }) => measured?.read),
+                preset: saved?.preset,
+              })),
+            );
+          };
+        };
+      });
+    });
+  while (!wanted(await stored())) await page.waitForTimeout(50);
+}
+
 /** What is wrong with the page by WCAG 2.2 A and AA, as axe finds it once animations have ended: a dialog that fades in has too little contrast until then. */
 async function faults(page: Page): Promise<readonly string[]> {
   await page.evaluate(() =>
@@ -184,29 +221,8 @@ describe('studio in Chromium', () => {
       expect(await faults(page)).toEqual([]);
 
       const before = await page.textContent('.messages');
-      await page.waitForFunction(async () => {
-        const databases = await indexedDB.databases();
-        return databases.some(({ name }) => name === 'octavo-studio-chats');
-      });
       // The picture's 256 tokens were read before its question was asked.
-      await page.waitForFunction(
-        () =>
-          new Promise((resolve) => {
-            const opened = indexedDB.open('octavo-studio-chats');
-            opened.onsuccess = () => {
-              const { result: database } = opened;
-              const all = database
-                .transaction([...database.objectStoreNames])
-                .objectStore(database.objectStoreNames[0]!);
-              const found = all.getAll();
-              found.onsuccess = () => {
-                database.close();
-                const [chat] = found.result as { messages: { measured?: { read: number } }[] }[];
-                resolve((chat?.messages[1]?.measured?.read ?? 999) < 256);
-              };
-            };
-          }),
-      );
+      await keeps(page, ([chat]) => (chat?.read[1] ?? 999) < 256);
       await page.reload();
       await page.waitForSelector('.message.assistant .message-tools');
       expect(await page.textContent('.messages')).toBe(before);
@@ -235,22 +251,7 @@ describe('studio in Chromium', () => {
     await page.waitForSelector('.message.assistant .message-tools');
     expect(await page.textContent('.message.assistant .words')).toBe('Rome');
     // The session is saved behind the answer.
-    await page.waitForFunction(
-      () =>
-        new Promise((resolve) => {
-          const opened = indexedDB.open('octavo-studio-chats');
-          opened.onsuccess = () => {
-            const { result: database } = opened;
-            const [name = ''] = database.objectStoreNames;
-            const found = database.transaction(name).objectStore(name).getAll();
-            found.onsuccess = () => {
-              database.close();
-              const chats = found.result as { saved?: { preset?: string } }[];
-              resolve(chats.some(({ saved }) => saved?.preset === 'balanced'));
-            };
-          };
-        }),
-    );
+    await keeps(page, (chats) => chats.some(({ preset }) => preset === 'balanced'));
     await page.click('.side-settings');
     await page.selectOption('#setting-preset', 'auto');
     await page.close();
