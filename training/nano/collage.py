@@ -62,6 +62,10 @@ class Text:
     def width(self) -> int:
         return 6 * self.scale * len(self.text) + self.scale
 
+    @property
+    def height(self) -> int:
+        return 9 * self.scale
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -101,8 +105,8 @@ def place_text(r: Random, text: str) -> Text:
     scale = r.choice((2, 2, 3, 4) if len(text) <= 4 else (2,))
     ink = r.choice(("black", "black", "white", "red", "blue"))
     paper = r.choice([c for c in COLOURS if c not in (ink, "red" if ink == "black" else "brown")] if ink == "black" else ["white", "yellow"] if ink != "white" else ["black", "blue", "red", "purple"])
-    width, height = (6 * len(text) + 1) * scale, 9 * scale
-    return Text(text, scale, r.randint(0, SIZE - width), r.randint(0, SIZE - height), ink, paper)
+    t = Text(text, scale, 0, 0, ink, paper)
+    return replace(t, x=r.randint(0, SIZE - t.width), y=r.randint(0, SIZE - t.height))
 
 
 def pick_drawing(r: Random, library: Library, name: str, split: str) -> Drawing | None:
@@ -182,9 +186,19 @@ def fit_text(r: Random, items: list[Item], text: str) -> Text | None:
     """The text where it covers no item; None where no place was found."""
     for _ in range(30):
         t = place_text(r, text)
-        if all(i.x + i.side / 2 <= t.x + 3 or t.x + t.width <= i.x - i.side / 2 + 3 or i.y + i.side / 2 <= t.y + 3 or t.y + 9 * t.scale <= i.y - i.side / 2 + 3 for i in items):
+        if all(i.x + i.side / 2 <= t.x + 3 or t.x + t.width <= i.x - i.side / 2 + 3 or i.y + i.side / 2 <= t.y + 3 or t.y + t.height <= i.y - i.side / 2 + 3 for i in items):
             return t
     return None
+
+
+def draw_texts(r: Random, tries: int = 8) -> list[Text]:
+    """Texts of training that cover each other nowhere: as many of `tries` as find room."""
+    texts: list[Text] = []
+    for _ in range(tries):
+        t = place_text(r, draw_text(r, held_out=False))
+        if all(t.x + t.width <= o.x or o.x + o.width <= t.x or t.y + t.height <= o.y or o.y + o.height <= t.y for o in texts):
+            texts.append(t)
+    return texts
 
 
 def describe(c: Collage) -> str:
@@ -276,10 +290,10 @@ def beside(r: Random, c: Collage) -> tuple[str, str] | None:
     return f"{verb(one.name).capitalize()} the {one.name} {side} the {other.name}?", "yes" if truth else "no"
 
 
-def draw_questions(r: Random, c: Collage, turns: int) -> list[tuple[str, str]]:
-    """Different questions about one picture; about its text first among equals."""
+def draw_questions(r: Random, c: Collage, turns: int, legible: bool = True) -> list[tuple[str, str]]:
+    """Different questions about one picture; about its text first among equals, where it is `legible`."""
     asked: dict[str, str] = {}
-    if c.text is not None:
+    if c.text is not None and legible:
         asked.update([question(r, c, "read")])
     for _ in range(8 * turns):
         if len(asked) >= turns:

@@ -43,6 +43,13 @@ class Renderer:
             self.print(picture, cover, c.text)
         return picture, patch_labels(cover)
 
+    def render_texts(self, ground: Ground, texts: list[Text]) -> tuple[np.ndarray, np.ndarray]:
+        """As `render_labelled`, of printed texts alone."""
+        picture, cover = self.ground(ground), np.zeros((SIZE, SIZE), np.int16)
+        for text in texts:
+            self.print(picture, cover, text)
+        return picture, patch_labels(cover)
+
     def sprite(self, item: Item) -> np.ndarray:
         if item.drawing.hand == SHAPE_HAND:
             return shape(item.name, COLOURS[item.drawing.colour or ""], item.side)
@@ -63,8 +70,8 @@ class Renderer:
     def print(self, picture: np.ndarray, cover: np.ndarray, t: Text) -> None:
         s = t.scale
         if t.paper is not None:
-            picture[t.y : t.y + 9 * s, t.x : t.x + t.width] = COLOURS[t.paper]
-        cover[t.y : t.y + 9 * s, t.x : t.x + t.width] = 0
+            picture[t.y : t.y + t.height, t.x : t.x + t.width] = COLOURS[t.paper]
+        cover[t.y : t.y + t.height, t.x : t.x + t.width] = 0
         for i, letter in enumerate(t.text):
             top, left = t.y + s, t.x + s + 6 * s * i
             bits = BITS[letter].repeat(s, 0).repeat(s, 1)

@@ -15,7 +15,7 @@ import picture_batches as pb
 import scenes
 import tasks
 from collage import Item
-from collage_render import Renderer
+from collage_render import LABEL, Renderer
 from drawings import Drawing, open_library
 from gallery import GROUNDS, THINGS, Scene, Thing
 from patches import Patches, to_float
@@ -53,6 +53,14 @@ class Gallery:
             picture[y * SIDE : (y + 1) * SIDE, x * SIDE : (x + 1) * SIDE] = self.cell(thing, scene.ground)
         return picture
 
+    def cover(self, scene: Scene) -> np.ndarray:
+        """What each pixel of the scene's picture shows, of collage_render.LABEL: int16 (64, 64)."""
+        cover = np.zeros((gallery.SIZE, gallery.SIZE), np.int16)
+        for cell, thing in scene.things:
+            y, x = divmod(cell, gallery.CELLS)
+            cover[y * SIDE : (y + 1) * SIDE, x * SIDE : (x + 1) * SIDE][self.sprites[thing][..., 3] > 127] = LABEL[thing.name]
+        return cover
+
     def match(self, picture: np.ndarray) -> Scene:
         """The scene nearest to a picture: its ground by its outermost pixels, each cell's thing by the squared distance."""
         edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]).astype(np.int32)
@@ -88,6 +96,15 @@ def from_small(scene: scenes.Scene) -> Scene:
 def render_word(word: str) -> np.ndarray:
     """uint8 (64, 64, 3): a word of the small world, enlarged twice."""
     return scenes.render_word(word).repeat(2, 0).repeat(2, 1)
+
+
+def cover_word(word: str) -> np.ndarray:
+    """As `Gallery.cover`, of `render_word`."""
+    cover = np.zeros((gallery.SIZE, gallery.SIZE), np.int16)
+    top, side = 2 * scenes.LETTER * scenes.LETTER_ROW, 2 * scenes.LETTER
+    for i, letter in enumerate(word):
+        cover[top : top + 14, side * i + 2 : side * i + 12] = LABEL[letter]  # 5 x 7 dots of two pixels, after one that is empty
+    return cover
 
 
 class Table:

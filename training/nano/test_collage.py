@@ -63,6 +63,16 @@ class Splits(unittest.TestCase):
                     if c.text is not None:
                         self.assertTrue(collage.is_held_out_text(c.text.text))
 
+    def test_printed_texts_have_nothing_that_is_held_out(self):
+        counts = set()
+        for seed in range(200):
+            texts = collage.draw_texts(Random(seed))
+            counts.add(len(texts))
+            self.assertFalse(any(collage.is_held_out_text(t.text) for t in texts))
+            dots = [(x, y) for t in texts for x in range(t.x, t.x + t.width) for y in range(t.y, t.y + t.height)]
+            self.assertEqual(len(dots), len(set(dots)), "one covers another")
+            self.assertTrue(all(0 <= x < collage.SIZE and 0 <= y < collage.SIZE for x, y in dots))
+        self.assertGreater(max(counts), 3)
 
     def test_only_training_varies_its_drawings(self):
         varied = {split: [i.variation is not None for seed in range(60) for i in draw(split, 4, seed).items if i.drawing.hand != SHAPE_HAND] for split in ("training", "held_out", "other_hand")}
@@ -110,6 +120,14 @@ class Pictures(unittest.TestCase):
                 elif kind == "read":
                     self.assertEqual(answer, c.text.text)
         self.assertEqual(asked, {*collage.QUESTIONS, "read"})
+
+    def test_what_cannot_be_read_is_not_asked(self):
+        printed = [c for c in (draw("training", 2, seed) for seed in range(100)) if c.text is not None]
+        self.assertGreater(len(printed), 5)
+        for c in printed:
+            for legible in (True, False):
+                asked = collage.draw_questions(Random(1), c, 6, legible)
+                self.assertEqual(any(answer == c.text.text for _, answer in asked), legible)
 
     def test_beside_is_true(self):
         for seed in range(300):

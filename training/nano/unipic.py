@@ -45,6 +45,11 @@ class PictureConfig:
     def tokens(self) -> int:
         return self.grid**2
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What shapes depend on: the whole numbers. A GGUF file keeps the others in 32 bits, so that they are not equal to those of a stage."""
+        return {key: value for key, value in asdict(self).items() if isinstance(value, int)}
+
     def to_dict(self) -> dict:
         return asdict(self)
 

@@ -6,7 +6,7 @@ patches has nearly forgotten their places at its end, and names them in a way of
 
 The first PLACES channels are made to tell the place: half a wave and a whole one over the rows, and over the columns.
 `install_places` fits this by least squares to what the tower still knows; `places_loss` lets the tower's last block tell it
-better; `names_loss` turns the tokens of a thing towards the embedding of its name.
+better; `names_loss` turns the tokens of a thing towards the embedding of its name, and those of a printed letter towards the letter's.
 """
 
 import torch
@@ -60,9 +60,9 @@ def install_places(model: UniPic, pictures: Tensor) -> None:
 
 
 def name_ids(codec: Codec) -> list[list[int]]:
-    """The tokens of each of LABELS that has a name; empty for ground, digits and letters."""
+    """The tokens of each of LABELS as answers have them: a name after a space, a letter or digit within a word; none for ground."""
     named = {*WORDS, *SHAPES}
-    return [codec.ids(f" {label}") if label in named else [] for label in LABELS]
+    return [codec.ids(f" {label}" if label in named else label) for label in LABELS]
 
 
 def name_table(ids: list[list[int]], embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,12 +71,12 @@ def name_table(ids: list[list[int]], embeddings: Tensor) -> tuple[Tensor, Tensor
     return F.normalize(torch.stack(rows), dim=-1), torch.tensor([bool(i) for i in ids], device=embeddings.device)
 
 
-def names_loss(visual: Tensor, labels: Tensor, ids: list[list[int]], embeddings: Tensor) -> Tensor:
-    """Cross entropy of the names of patches, given their visual tokens (R, N, D), by likeness with the names' embeddings (vocabulary, D).
+def names_loss(visual: Tensor, labels: Tensor, ids: list[list[int]], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross entropy of the names of patches, given their visual tokens (R, N, D), by likeness with the names' embeddings (vocabulary, D), and the share that is right.
 
     labels (R, N): indices in LABELS; patches without a name are not asked.
     """
     table, known = name_table(ids, embeddings.detach())
     asked = (labels >= 0) & known[labels.clamp(min=0)]
-    scores = SHARPNESS * F.normalize(visual[asked], dim=-1) @ table.T
-    return F.cross_entropy(scores.masked_fill(~known, float("-inf")), labels[asked])
+    scores = (SHARPNESS * F.normalize(visual[asked], dim=-1) @ table.T).masked_fill(~known, float("-inf"))
+    return F.cross_entropy(scores, labels[asked]), (scores.argmax(-1) == labels[asked]).float().mean()
