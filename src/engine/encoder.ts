@@ -47,7 +47,6 @@ export class EngineEncoder implements LoadedModel {
   readonly parameters: number;
   readonly bytes: number;
   readonly template = undefined;
-  onLost: ((error: Error) => void) | undefined;
   readonly #parts: EncoderParts;
   /** `ModelFile.fingerprint`. */
   readonly #file: string;
@@ -75,7 +74,7 @@ export class EngineEncoder implements LoadedModel {
     this.bytes = file.bytes;
     this.parameters = parameters(file);
     this.#on = made.on;
-    this.#watch(made.on);
+    this.#watched = made.on;
   }
 
   /** The caller closes the file. */
@@ -168,7 +167,7 @@ export class EngineEncoder implements LoadedModel {
         device.backend.destroy();
         throw error;
       }
-      this.#watch(this.#on);
+      this.#watched = this.#on;
       return device.info;
     } finally {
       await file.close();
@@ -177,6 +176,15 @@ export class EngineEncoder implements LoadedModel {
 
   async settled(): Promise<void> {
     await this.#queue.run(undefined, async () => undefined);
+  }
+
+  get lost(): Promise<Error> {
+    const on = this.#on;
+    return new Promise((resolve) => {
+      void on.device.backend.lost.then((error) => {
+        if (this.#watched === on) resolve(error);
+      });
+    });
   }
 
   free(): void {
@@ -195,13 +203,6 @@ export class EngineEncoder implements LoadedModel {
       gate: this.gate,
       queue: this.#queue,
     };
-  }
-
-  #watch(on: OnDevice): void {
-    this.#watched = on;
-    void on.device.backend.lost.then((error) => {
-      if (this.#watched === on) this.onLost?.(error);
-    });
   }
 
   #release(): void {

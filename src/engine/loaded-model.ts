@@ -34,8 +34,8 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   /** Passed by whatever computes. */
   readonly gate: Gate;
-  /** Called when the device is lost. */
-  onLost: ((error: Error) => void) | undefined;
+  /** Resolves with the error when the device that the model is on now is lost, or was before this was asked; never for one that is given back on purpose. */
+  readonly lost: Promise<Error>;
   /** Called when a prompt that was to be kept could not be. */
   onNotKept?: ((error: Error) => void) | undefined;
   memory(): MemoryInfo;

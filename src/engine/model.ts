@@ -86,8 +86,6 @@ export class EngineModel implements SessionModel, LoadedModel {
   readonly #multiplyAdds: number;
   readonly bytes: number;
   readonly embedding: EmbeddingInfo | undefined;
-  /** Called when the device is lost. */
-  onLost: ((error: Error) => void) | undefined;
   /** Called when a prompt that was to be kept could not be. */
   onNotKept: ((error: Error) => void) | undefined;
   readonly #platform: Platform;
@@ -130,7 +128,7 @@ export class EngineModel implements SessionModel, LoadedModel {
     this.#multiplyAdds = multiplyAdds(file, loaded.model.language.config.vocabulary);
     this.#loaded = loaded;
     this.#metadata = ownMetadata(file.metadata);
-    this.#watch(loaded);
+    this.#watched = loaded;
   }
 
   static async load(
@@ -384,7 +382,7 @@ export class EngineModel implements SessionModel, LoadedModel {
         throw error;
       }
       this.#epoch++;
-      this.#watch(this.#loaded);
+      this.#watched = this.#loaded;
       return this.#loaded.device;
     } finally {
       await file.close();
@@ -398,6 +396,15 @@ export class EngineModel implements SessionModel, LoadedModel {
     await this.#loaded.spill.free().catch(() => undefined);
   }
 
+  get lost(): Promise<Error> {
+    const loaded = this.#loaded;
+    return new Promise((resolve) => {
+      void loaded.backend.lost.then((error) => {
+        if (this.#watched === loaded) resolve(error);
+      });
+    });
+  }
+
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
@@ -407,13 +414,6 @@ export class EngineModel implements SessionModel, LoadedModel {
       () => undefined,
     );
     this.tokenizer.free();
-  }
-
-  #watch(loaded: Loaded): void {
-    this.#watched = loaded;
-    void loaded.backend.lost.then((error) => {
-      if (this.#watched === loaded) this.onLost?.(error);
-    });
   }
 
   #onDevice(sequence: Sequence, kept: Pick<DeviceSequence, 'kvBits' | 'planner'>): DeviceSequence {

@@ -31,9 +31,11 @@ export function checkCheckpoint(
     );
   if (!Array.isArray(pictures) || pictures.length >= count)
     throw wrong(`it should hold fewer than ${count} finished pictures`);
-  for (const { data, width, height } of pictures)
+  for (const picture of pictures) {
+    const { data, width, height } = Object(picture) as Picture;
     if (!is(data, 'Uint8ClampedArray') || width !== size || height !== size || data.length !== 4 * size ** 2)
       throw wrong(`its pictures should have ${size} x ${size} pixels`);
+  }
   const values = grid ** 2 * channels;
   if (!is(tokens, 'Float32Array') || tokens.length !== values || !tokens.every(Number.isFinite))
     throw wrong(`it should hold ${values} numbers`);

@@ -1,7 +1,7 @@
 /** What a page sees, with the engine behind messages in the same process. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openDevice } from '../../src/engine/device.ts';
-import type { OpenDevice } from '../../src/engine/model.ts';
+import { EngineModel, type OpenDevice } from '../../src/engine/model.ts';
 import { InputError, ModelError } from '../../src/errors.ts';
 import type { OctavoModel } from '../../src/face/model.ts';
 import type { LoadProgress } from '../../src/load/model-file.ts';
@@ -237,6 +237,20 @@ describe('a lost device', () => {
     lost.push(wrapped);
     return { ...device, backend: wrapped.backend };
   };
+
+  test('is told to who asks after the loss, and one that was given back on purpose is not lost', async () => {
+    const engine = await EngineModel.load(testPlatform, tinyModel(), WASM, {}, open);
+    lost.at(-1)!.lose();
+    await expect(engine.lost).resolves.toMatchObject({ name: 'DeviceError', code: 'lost' });
+    await engine.recover(WASM, {});
+    const device = lost.at(-1)!;
+    const again = engine.lost;
+    engine.free();
+    device.lose();
+    await expect(Promise.race([again, new Promise((resolve) => setTimeout(resolve, 20, 'freed'))])).resolves.toBe(
+      'freed',
+    );
+  });
 
   test.each([
     ['between prompts', undefined],

@@ -338,6 +338,10 @@ describe('checkpoints', () => {
     const signal = AbortSignal.timeout(60_000);
     await painter.paint({ ...ASK, signal, onCheckpoint: (one) => (kept ??= one) });
     const resume = kept!;
+    const TWO = { ...ASK, count: 2 };
+    kept = undefined;
+    await painter.paint({ ...TWO, signal, onCheckpoint: (one) => (kept ??= one) });
+    const two = kept!;
     const wrong: readonly (readonly [PaintRequest, RegExp])[] = [
       [{ ...ASK, seed: 6, resume }, /resume: it belongs to another request/],
       [{ ...EDIT, resume }, /resume: it belongs to another request/],
@@ -345,6 +349,13 @@ describe('checkpoints', () => {
       [{ ...ASK, resume: { ...resume, tokens: resume.tokens.map(() => NaN) } }, /it should hold \d+ numbers/],
       [{ ...ASK, resume: { ...resume, iteration: 5 } }, /5 is not a number of rounds from 0 to 4/],
       [{ ...ASK, resume: { ...resume, pictures: [{}] as never } }, /fewer than 1 finished pictures/],
+      ...[null, {}, 7].map(
+        (one) =>
+          [
+            { ...TWO, resume: { ...two, pictures: [one] as never } },
+            /its pictures should have \d+ x \d+ pixels/,
+          ] as const,
+      ),
     ];
     for (const [request, message] of wrong)
       await expect(painter.paint(request)).rejects.toMatchObject({

@@ -43,7 +43,7 @@ export function modelCalls(
     recover: ({ request, ...of }, context) => models.get(of).recover(request, listener(context)),
     watch: (of, context) => {
       const { loaded } = models.get(of);
-      loaded.onLost = (error) => context.event({ lost: packError(error) });
+      void loaded.lost.then((error) => context.event({ lost: packError(error) }));
       loaded.onNotKept = (error) => context.event({ notKept: packError(error) });
       return new Promise((resolve) => context.signal.addEventListener('abort', () => resolve()));
     },
