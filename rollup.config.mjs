@@ -141,7 +141,8 @@ const partLoader = () => ({
 });
 const worker = entry('worker', 'src/entries/browser-worker.ts', 'browser', {
   extra: [wasm(), partLoader()],
-  output: { format: 'amd', amd: { autoId: true, define: '__octavo' }, sourcemap: false },
+  // The parts know the script's exports by short names, as rollup gives them by itself only to ES modules.
+  output: { format: 'amd', amd: { autoId: true, define: '__octavo' }, minifyInternalExports: true, sourcemap: false },
 });
 
 /**
