@@ -2,9 +2,9 @@
  * Integer products of many tokens. For each tile of 16 rows and chunk of 96 tokens, each block of 32 k is unpacked once
  * into scratch memory (L1): its quants as bytes (as i16 on plain SIMD builds), its scales and minima as f32. Then as
  * many sums as there are registers for stay in them while k advances: where a dot is one instruction, twelve of two row
- * groups of 4 by six tokens, else eight of all four row groups by two tokens. All formats share these inner loops; they
- * differ in how they are unpacked, in whether a value has a minimum (affine formats) or an offset (symmetric ones), and
- * in having one scale for 32 values or for 16.
+ * groups of 4 by six tokens, else, and for a rest of one or two tokens, eight of all four row groups by two tokens. All
+ * formats share these inner loops; they differ in how they are unpacked, in whether a value has a minimum (affine
+ * formats) or an offset (symmetric ones), and in having one scale for 32 values or for 16.
  *
  * Every row and token is summed as in gemv.ts: the products of a block as one integer (one for each of its scales),
  * then in f32 block by block. So the results of a token have the same bits whatever other tokens are in the call. The
@@ -124,9 +124,10 @@ function value(narrow: bool, undoes: bool, acc: v128, undo: v128): v128 {
 }
 
 /**
- * sums += the unpacked block times the records at x, where a dot is two instructions: on plain SIMD builds, and without
- * VNNI (`narrow`). All 16 rows by two tokens: with more sums, a product on its way to its sum would find no
- * register left, and a sum that lives in memory instead takes longer for a step than all other instructions of it.
+ * sums += the unpacked block times the records at x of tokens [first, count), where a dot is two instructions: on plain
+ * SIMD builds, and without VNNI (`narrow`); elsewhere for the last one or two tokens. All 16 rows by two tokens: with
+ * more sums, a product on its way to its sum would find no register left, and a sum that lives in memory instead takes
+ * longer for a step than all other instructions of it.
  *
  * Symmetric formats start from the field `correction` of the record (with a scale for 16 k, the second half from the
  * field `second`) times 2^shift. With `narrow`, the dots of a block, or of a half with a scale of its own, are summed
@@ -135,14 +136,15 @@ function value(narrow: bool, undoes: bool, acc: v128, undo: v128): v128 {
  */
 @inline
 function multiplyTwo(
-  affine: bool, per16: bool, narrow: bool, undoes: bool, scratch: usize, x: usize, count: usize, correction: usize,
-  second: usize, shift: i32,
+  affine: bool, per16: bool, narrow: bool, undoes: bool, scratch: usize, x: usize, first: usize, count: usize,
+  correction: usize, second: usize, shift: i32,
 ): void {
   const origin = i32x4.splat(unknownZero() + ORIGIN);
   const power = i16x8.splat(<i16>(<i32>1 << shift));
   const halfway = scratch + HALFWAY;
-  let sum = scratch;
-  for (const end = x + count * RECORD; x < end; x += 2 * RECORD, sum += 128) {
+  let sum = scratch + first * 64;
+  const end = x + count * RECORD;
+  for (x += first * RECORD; x < end; x += 2 * RECORD, sum += 128) {
     let w = scratch + QUANTS;
     let k = x;
     let c = x + correction;
@@ -298,33 +300,55 @@ function multiplySix(
   }
 }
 
+/** The last one or two tokens beyond a multiple of six, where a dot is one instruction. */
+function lastTwo(
+  affine: bool, scratch: usize, x: usize, first: usize, count: usize, correction: usize, shift: i32,
+): void {
+  if (!WIDE) multiplyTwo(affine, false, false, false, scratch, x, first, count, correction, 0, shift);
+}
+
+/** Returns how many of `count` tokens are multiplied six at a time: all but a rest of one or two. */
+@inline
+function bySix(count: usize): usize {
+  const rest = count % AT_ONCE;
+  return rest > 2 ? count : count - rest;
+}
+
 function affine32(scratch: usize, x: usize, count: usize): void {
-  if (WIDE) multiplyTwo(true, false, false, false, scratch, x, count, 0, 0, 0);
-  else multiplySix(true, false, scratch, x, count, 0, 0, 0);
+  if (WIDE) multiplyTwo(true, false, false, false, scratch, x, 0, count, 0, 0, 0);
+  else {
+    const sixes = bySix(count);
+    multiplySix(true, false, scratch, x, sixes, 0, 0, 0);
+    if (sixes < count) lastTwo(true, scratch, x, sixes, count, 0, 0);
+  }
 }
 function symmetric32(scratch: usize, x: usize, count: usize, correction: usize, shift: i32): void {
-  if (WIDE) multiplyTwo(false, false, false, false, scratch, x, count, correction, 0, shift);
-  else multiplySix(false, false, scratch, x, count, correction, 0, shift);
+  if (WIDE) multiplyTwo(false, false, false, false, scratch, x, 0, count, correction, 0, shift);
+  else {
+    const sixes = bySix(count);
+    multiplySix(false, false, scratch, x, sixes, correction, 0, shift);
+    if (sixes < count) lastTwo(false, scratch, x, sixes, count, correction, shift);
+  }
 }
 function symmetric16(
   scratch: usize, x: usize, count: usize, correction: usize, second: usize, shift: i32,
 ): void {
-  if (WIDE) multiplyTwo(false, true, false, false, scratch, x, count, correction, second, shift);
+  if (WIDE) multiplyTwo(false, true, false, false, scratch, x, 0, count, correction, second, shift);
   else multiplySix(false, true, scratch, x, count, correction, second, shift);
 }
 function affineFour(scratch: usize, x: usize, count: usize): void {
-  if (!WIDE) multiplyTwo(true, false, true, false, scratch, x, count, 0, 0, 0);
+  if (!WIDE) multiplyTwo(true, false, true, false, scratch, x, 0, count, 0, 0, 0);
 }
 function affineFive(scratch: usize, x: usize, count: usize): void {
-  if (!WIDE) multiplyTwo(true, false, true, true, scratch, x, count, NEGATED, 0, 4);
+  if (!WIDE) multiplyTwo(true, false, true, true, scratch, x, 0, count, NEGATED, 0, 4);
 }
 function symmetric32Narrow(scratch: usize, x: usize, count: usize, shift: i32): void {
-  if (!WIDE) multiplyTwo(false, false, true, false, scratch, x, count, NEGATED, 0, shift);
+  if (!WIDE) multiplyTwo(false, false, true, false, scratch, x, 0, count, NEGATED, 0, shift);
 }
 function symmetric16Narrow(
   scratch: usize, x: usize, count: usize, correction: usize, second: usize, shift: i32,
 ): void {
-  if (!WIDE) multiplyTwo(false, true, true, false, scratch, x, count, correction, second, shift);
+  if (!WIDE) multiplyTwo(false, true, true, false, scratch, x, 0, count, correction, second, shift);
 }
 
 /** sums += minima of the two halves of a block times the sums of the activations there, for Q2_K. */

@@ -10,6 +10,10 @@
  * fits because an offset is subtracted first: quants of 5 bits become -16 to 15, and 16 of them times 127 are at most
  * 32,512, as are 8 of 6 bits. Overflow before the last addition does no harm. The integers are the same.
  *
+ * Where the dot takes weights as unsigned bytes (`whole`), high nibbles are multiplied in place, as 16 times their
+ * value, into sums of their own, which are shifted once a block instead of each vector of weights. Their sum is at most
+ * 16 * 15 * 127 * 16, and a multiple of 16. The integers are the same.
+ *
  *   scratch: | sums of the last rows, where they fill no tile f32 [16] | d f32 [16] | -dmin f32 [16] | of tile 1 ... |
  */
 import {
@@ -19,7 +23,8 @@ import {
 } from './layout';
 import { NEGATED, NEGATED_HIGH, NEGATED_LOW, NOTHING, RECORD, SCALE, SUM, SUM_HIGH, SUM_LOW } from './activations';
 import {
-  GROUP, SEVEN_BITS, SIGNED, dotMagnitude, dotPairs, dotSemantics, dotSignedVector, dotVector, even, multiplyAdd, odd,
+  GROUP, SEVEN_BITS, SIGNED, UNSIGNED, dotMagnitude, dotPairs, dotSemantics, dotSignedVector, dotVector, even,
+  multiplyAdd, odd,
 } from './dot';
 import { halfMask, halfPower, halves, halvesBy, unknownZero, vector } from './vectors';
 import { writeSums } from './gemm';
@@ -76,12 +81,13 @@ function nibbles(
 
 /**
  * Adds a block to the sums of a tile, for the formats with nibbles and one scale for 32 values. The integers begin at
- * `start`, and without VNNI `undo` is subtracted from them. `mask` is that of f16 numbers, or of K formats' scales.
+ * `start`, and without VNNI `undo` is subtracted from them. `mask` is that of f16 numbers, or of K formats' scales. With
+ * `whole`, `bit` is the mask of high nibbles, and `b0` to `b3` are their sums.
  */
 @inline
 function nibbleBlock(
-  format: i32, narrow: bool, sums: usize, block: usize, factors: usize, x: usize, start: v128, undo: v128, scale: v128,
-  total: v128, m: v128, bit: v128, evens: v128, ones: v128, mask: v128, power: v128,
+  format: i32, narrow: bool, whole: bool, sums: usize, block: usize, factors: usize, x: usize, start: v128,
+  undo: v128, scale: v128, total: v128, m: v128, bit: v128, evens: v128, ones: v128, mask: v128, power: v128,
 ): void {
   let a0 = start;
   let a1 = a0;
@@ -98,6 +104,12 @@ function nibbleBlock(
     b2 = v128.load(bits, 32);
     b3 = v128.load(bits, 48);
   }
+  if (whole) {
+    b0 = i32x4.splat(0);
+    b1 = b0;
+    b2 = b0;
+    b3 = b0;
+  }
   let w = block + nibblesAt(format);
   let k = x;
   // Steps as turns of a loop: in one expression, WASM's optimiser would order the dots sum by sum, with all operands
@@ -108,6 +120,23 @@ function nibbleBlock(
     const lowOdd = odd(k, low);
     const high = v128.load32_splat(k, HIGH);
     const highOdd = ASC_FEATURE_RELAXED_SIMD ? high : v128.load32_splat(k, HIGH + 4);
+    if (whole) {
+      let both = v128.load(w);
+      a0 = dotVector(a0, v128.and(both, m), low, low, low);
+      b0 = dotVector(b0, v128.and(both, bit), high, high, high);
+      both = v128.load(w, 16);
+      a1 = dotVector(a1, v128.and(both, m), low, low, low);
+      b1 = dotVector(b1, v128.and(both, bit), high, high, high);
+      both = v128.load(w, 32);
+      a2 = dotVector(a2, v128.and(both, m), low, low, low);
+      b2 = dotVector(b2, v128.and(both, bit), high, high, high);
+      both = v128.load(w, 48);
+      a3 = dotVector(a3, v128.and(both, m), low, low, low);
+      b3 = dotVector(b3, v128.and(both, bit), high, high, high);
+      k += GROUP;
+      w += 64;
+      continue;
+    }
     a0 = nibbles(format, narrow, a0, v128.load(w), low, lowOdd, high, highOdd, b0, m, bit, evens);
     a1 = nibbles(format, narrow, a1, v128.load(w, 16), low, lowOdd, high, highOdd, b1, m, bit, evens);
     a2 = nibbles(format, narrow, a2, v128.load(w, 32), low, lowOdd, high, highOdd, b2, m, bit, evens);
@@ -121,6 +150,12 @@ function nibbleBlock(
     k += GROUP;
     w += 64;
   } while (k < stop);
+  if (whole) {
+    a0 = i32x4.add(a0, i32x4.shr_s(b0, 4));
+    a1 = i32x4.add(a1, i32x4.shr_s(b1, 4));
+    a2 = i32x4.add(a2, i32x4.shr_s(b2, 4));
+    a3 = i32x4.add(a3, i32x4.shr_s(b3, 4));
+  }
   nibbleFinish(format, 0, sums, widened(format, narrow, a0, ones, undo), block, factors, scale, total, mask, power);
   nibbleFinish(format, 1, sums, widened(format, narrow, a1, ones, undo), block, factors, scale, total, mask, power);
   nibbleFinish(format, 2, sums, widened(format, narrow, a2, ones, undo), block, factors, scale, total, mask, power);
@@ -293,14 +328,14 @@ function writeFactors(format: i32, factors: usize, header: usize, mask: v128, po
  */
 @inline
 function tiles(
-  format: i32, narrow: bool, sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize,
+  format: i32, narrow: bool, whole: bool, sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize,
   factors: usize,
 ): void {
   const zero = unknownZero();
   // Plain SIMD builds take the nibbles of the even and of the odd k one after the other.
   const wide = !ASC_FEATURE_RELAXED_SIMD && !isPer16(format) && !hasBits(format);
   const m = wide ? i16x8.splat(<i16>(zero + 15)) : bytes(zero, 15);
-  const bit = bytes(zero, hasNibbles(format) ? 16 : 4);
+  const bit = bytes(zero, whole ? 240 : hasNibbles(format) ? 16 : 4);
   const pair = bytes(zero, hasNibbles(format) ? 48 : 3);
   const evens = i16x8.splat(<i16>(zero + 255));
   const ones = i16x8.splat(<i16>(zero + 1));
@@ -326,7 +361,7 @@ function tiles(
       if (isPer16(format)) pairBlock(format, narrow, s, at, from, x, m, bit, pair, evens, ones, mask);
       else {
         nibbleBlock(
-          format, narrow, s, at, from, x, start, undo, scale, total, m, bit, evens, ones, mask, power,
+          format, narrow, whole, s, at, from, x, start, undo, scale, total, m, bit, evens, ones, mask, power,
         );
       }
       if (isK(format)) from += FACTORS;
@@ -408,82 +443,97 @@ function tilesOfBytes(
 function tilesQ40(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_0, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_0, false, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ41(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_1, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_1, false, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ50(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_0, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_0, false, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ51(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_1, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_1, false, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ2K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q2_K, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q2_K, false, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ3K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q3_K, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q3_K, false, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ4K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_K, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_K, false, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ5K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_K, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_K, false, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ6K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q6_K, false, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q6_K, false, false, sums, end, block, stride, x, blocks, factors);
+}
+function wholeQ40(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_0, false, true, sums, end, block, stride, x, blocks, factors);
 }
 function narrowQ40(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_0, true, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_0, true, false, sums, end, block, stride, x, blocks, factors);
+}
+function wholeQ41(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_1, false, true, sums, end, block, stride, x, blocks, factors);
 }
 function narrowQ41(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_1, true, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_1, true, false, sums, end, block, stride, x, blocks, factors);
 }
 function narrowQ50(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_0, true, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_0, true, false, sums, end, block, stride, x, blocks, factors);
 }
 function narrowQ51(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_1, true, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_1, true, false, sums, end, block, stride, x, blocks, factors);
+}
+function wholeQ4K(
+  sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
+): void {
+  tiles(FORMAT_Q4_K, false, true, sums, end, block, stride, x, blocks, factors);
 }
 function narrowQ4K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q4_K, true, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q4_K, true, false, sums, end, block, stride, x, blocks, factors);
 }
 function narrowQ5K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q5_K, true, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q5_K, true, false, sums, end, block, stride, x, blocks, factors);
 }
 function narrowQ6K(
   sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize, factors: usize,
 ): void {
-  tiles(FORMAT_Q6_K, true, sums, end, block, stride, x, blocks, factors);
+  tiles(FORMAT_Q6_K, true, false, sums, end, block, stride, x, blocks, factors);
 }
 function tilesQ80(sums: usize, end: usize, block: usize, stride: usize, x: usize, blocks: usize): void {
   tilesOfBytes(false, sums, end, block, stride, x, blocks);
@@ -499,13 +549,16 @@ function runTiles(
 ): void {
   memory.fill(sums, 0, end - sums);
   const narrow = ASC_FEATURE_RELAXED_SIMD && dotSemantics() == SEVEN_BITS;
+  const whole = ASC_FEATURE_RELAXED_SIMD && dotSemantics() == UNSIGNED;
   switch (format) {
     case FORMAT_Q4_0: {
       if (narrow) return narrowQ40(sums, end, block, stride, x, blocks, factors);
+      if (whole) return wholeQ40(sums, end, block, stride, x, blocks, factors);
       return tilesQ40(sums, end, block, stride, x, blocks, factors);
     }
     case FORMAT_Q4_1: {
       if (narrow) return narrowQ41(sums, end, block, stride, x, blocks, factors);
+      if (whole) return wholeQ41(sums, end, block, stride, x, blocks, factors);
       return tilesQ41(sums, end, block, stride, x, blocks, factors);
     }
     case FORMAT_Q5_0: {
@@ -520,6 +573,7 @@ function runTiles(
     case FORMAT_Q3_K: return tilesQ3K(sums, end, block, stride, x, blocks, factors);
     case FORMAT_Q4_K: {
       if (narrow) return narrowQ4K(sums, end, block, stride, x, blocks, factors);
+      if (whole) return wholeQ4K(sums, end, block, stride, x, blocks, factors);
       return tilesQ4K(sums, end, block, stride, x, blocks, factors);
     }
     case FORMAT_Q5_K: {
