@@ -183,6 +183,16 @@ describe('document.ask', () => {
     expect(prepared.slice(0, beginning.length)).toBe(beginning);
   });
 
+  test.each(['The mill was sold by the town in 1904 again', 'In 1904 the mill was sold by the town.'])(
+    'of a sentence that says when, the date is cited: %s',
+    async (said) => {
+      const text = 'In 1904 the mill of the poor miller was sold by the town.';
+      const document = await openTest(textFile(text, 'a.txt'));
+      const answer = await document.ask('When was the mill sold?', { model: saying([said]) });
+      expect(answer.citations).toMatchObject([{ quote: '1904', start: 3, end: 7, sentence: text }]);
+    },
+  );
+
   test.each([
     {
       pieces: [' The Rhine', ' is flowing between', ' Bonn and Bingen.'],

@@ -18,6 +18,7 @@ import { roughTokens } from '../segment.ts';
 import { sentencesOf } from '../sentences.ts';
 import { absentProbability, isRefusal } from './absent.ts';
 import type { Ahead } from './ahead.ts';
+import { narrowedToNumber } from './asked-number.ts';
 import { cite, nearerTheQuestion, quotation, type Citation } from './cite.ts';
 import { isShort, quoted, type Quoted } from './quote.ts';
 import { searchText } from './follow-up.ts';
@@ -501,14 +502,17 @@ async function citedAnswer(
   signal: AbortSignal | undefined,
 ): Promise<Quoted> {
   const refused = isRefusal(said);
+  const narrowed = (citations: readonly Citation[]): Citation[] =>
+    citations.map((one) => narrowedToNumber(one, said, question, shown));
   if (show !== undefined) {
     const byWords = refused ? [] : cite(said, question, shown, undefined);
     const quote = quoted(said, byWords, languageOf(shown), (cited) => nearerTheQuestion(cited, question, shown));
     await show(quote.text);
-    if (quote.text !== said) return quote;
+    if (quote.text !== said) return { text: quote.text, citations: narrowed(quote.citations) };
   }
   if (refused) return { text: said, citations: [] };
-  return { text: said, citations: cite(said, question, shown, await attributed(session, pack, shown, signal)) };
+  const citations = cite(said, question, shown, await attributed(session, pack, shown, signal));
+  return { text: said, citations: narrowed(citations) };
 }
 
 /** Undefined where the text went another way into the model than it stands here (a template that changes it): then words decide alone. */

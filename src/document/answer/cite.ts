@@ -3,7 +3,7 @@
  * what supports a claim, and what stands literally in two places was drawn from one of them: each decides where the other cannot.
  */
 import type { Attribution } from '../../generate/attribution.ts';
-import { pageAt, type Language, type Rectangle } from '../content.ts';
+import { pageAt, type DocumentContent, type Language, type Rectangle } from '../content.ts';
 import { rectanglesOf } from '../rectangles.ts';
 import { sentencesOf, type Span } from '../sentences.ts';
 import { isStopWord } from '../stems.ts';
@@ -255,6 +255,14 @@ export function nearerTheQuestion(cited: Citation, question: string, shown: read
   return citation({ sentence, text: whole, share }, 'exact', [sentence.start, sentence.end], [0, whole.length]);
 }
 
+/** A citation of another stretch of its sentence. */
+export function recited(cited: Citation, content: DocumentContent, [start, end]: Span): Citation {
+  const page = pageAt(content.pages, start);
+  const places = rectanglesOf(content, start, end).filter((place) => place.page === page);
+  const rectangles = places.map(({ rectangle }) => rectangle);
+  return { ...cited, page, start, end, quote: content.text.slice(start, end), rectangles };
+}
+
 /** Whether a sentence stands in a paragraph or an item. */
 function isProse({ content, start }: Shown): boolean {
   const block = content.blocks.find((one) => one.start <= start && start < one.end);
@@ -292,18 +300,6 @@ function citation(
   answer: readonly [number, number],
 ): Citation {
   const { content, document } = sentence;
-  const places = rectanglesOf(content, start, end);
-  const page = pageAt(content.pages, start);
-  return {
-    document,
-    page,
-    start,
-    end,
-    quote: content.text.slice(start, end),
-    sentence: text,
-    rectangles: places.filter((place) => place.page === page).map(({ rectangle }) => rectangle),
-    score: Math.min(1, share),
-    kind,
-    answer,
-  };
+  const cited = { document, page: 0, start, end, quote: '', sentence: text, rectangles: [] };
+  return recited({ ...cited, score: Math.min(1, share), kind, answer }, content, [start, end]);
 }

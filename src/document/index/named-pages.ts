@@ -1,4 +1,4 @@
-/** Pages that a question names: "page 14", "pp. 3-5", "slides 2 and 7", "the cover page", "Seite 12", "letzte Folie". */
+/** Pages that a question names: "page 14", "pp. 3-5", "slides 2 and 7", "the cover page", "Seite 12", "letzte Folie"; the first one by "the author of this paper". */
 import type { Page } from '../content.ts';
 
 /** A range of more pages is no place to look at. */
@@ -21,6 +21,16 @@ const ORDINALS: readonly RegExp[] = [
   /^(?:fifth|5th|fünfte[nrs]?|5\.)$/iu,
 ];
 const LAST = /^(?:last|final|back|letzte[nrs]?)$/iu;
+/** What stands on the first page: the title, and who made it, of all of the document. */
+const DOCUMENT =
+  'document|paper|report|article|slides?|presentation|book|booklet|brochure|manual|guide|guidebook|handbook|deck|study|thesis|text|file|dokuments?|berichts?|artikels?|aufsatzes|folien|präsentation|buch(?:e?s)?|broschüre|handbuch(?:e?s)?|studie|textes?|datei';
+const MAKER =
+  'titles?|authors?|presenters?|speakers?|editors?|publishers?|titel|autor(?:en|in)?|verfasser(?:in)?|vortragende[nr]?|herausgeber(?:in)?|verlag';
+const OF_ALL = [
+  `(?:${MAKER})\\s+(?:of|des|der|dieses|dieser|von)\\s+(?:(?:the|this|these|diesem)\\s+)?(?:${DOCUMENT})`,
+  `(?:wrote|published|authored|presented|edited)\\s+(?:the|this|these)\\s+(?:${DOCUMENT})`,
+  `hat\\s+(?:das|dieses?n?|den|die)\\s+(?:${DOCUMENT})\\s+(?:verfasst|geschrieben|herausgegeben|veröffentlicht)`,
+].map((asked) => new RegExp(`(?<!\\p{L})${asked}\\s*(?:[?.!]|$)`, 'iu'));
 const COVER = /(?<!\p{L})(?:titelseite|titelblatt|deckblatt|titelfolie)(?!\p{L})/iu;
 
 /**
@@ -44,6 +54,6 @@ export function namedPages(question: string, pages: readonly Pick<Page, 'number'
     const page = pages[at];
     if (page !== undefined) named.add(page.number);
   }
-  if (COVER.test(question)) named.add(pages[0]?.number ?? 1);
+  if ([COVER, ...OF_ALL].some((asked) => asked.test(question))) named.add(pages[0]?.number ?? 1);
   return named;
 }

@@ -23,6 +23,9 @@ const QUOTED = /["“„‘'»]([^"“”„‘’'«»]{5,80})["”“’'«]/g
 /** A page with so many captions is a list of them. */
 const LISTED = 6;
 
+/** Characters of a title that is no heading. */
+const LONGEST = 120;
+
 const ALL = KINDS.map(([, , names]) => names).join('|');
 const NAMED = new RegExp(
   String.raw`(?<![\p{L}\p{N}])(${ALL})\s*${MARK}\s*\(?((?:${LABEL})${END}(?:\s*(?:,|&|and|or|to|und|oder|bis)+\s*(?:(?:${ALL})\s*)?(?:${LABEL})${END})*)`,
@@ -53,6 +56,22 @@ export function namedParts(question: string, content: DocumentContent): (readonl
   return found;
 }
 
+/**
+ * What is under paragraphs that are no headings, but stand where one would: up to the next heading, or the next of such paragraphs, `next` among them.
+ */
+function under(
+  blocks: readonly Block[],
+  isTitle: (block: Block) => boolean,
+  next: (block: Block) => boolean,
+  text: string,
+): [number, number][] {
+  return blocks.flatMap((block, i): [number, number][] => {
+    if (block.kind !== 'paragraph' || !isTitle(block)) return [];
+    const later = blocks.slice(i + 1).find((one) => one.kind === 'heading' || next(one) || isTitle(one));
+    return [[block.start, later?.start ?? text.length]];
+  });
+}
+
 /** A title without its number, marks and case. */
 const letters = (title: string): string =>
   title
@@ -61,10 +80,13 @@ const letters = (title: string): string =>
     .replaceAll(/[^\p{L}\p{N}]+/gu, ' ')
     .trim();
 
-/** What is under the headings that have these words, two at least. */
+/** What is under the headings that have these words, two at least; where there are none, paragraphs of nothing but these words. */
 function titled(title: string, { text, blocks }: DocumentContent): [number, number][] {
   if (!title.includes(' ')) return [];
+  const isTitle = ({ start, end }: Block): boolean =>
+    end - start <= LONGEST && letters(text.slice(start, end)) === title;
   const headings = blocks.filter(({ kind }) => kind === 'heading');
+  if (!headings.some(isTitle)) return under(blocks, isTitle, () => false, text);
   return headings.flatMap(({ start, end, level }, i): [number, number][] =>
     letters(text.slice(start, end)) === title ? [[start, behind(headings.slice(i + 1), level, text)]] : [],
   );
@@ -112,5 +134,17 @@ function sections(
     if (numbered === null || !same((numbered[1] ?? '').replace(/\.$/, ''), label)) continue;
     found.push([heading.start, behind(headings.slice(i + 1), heading.level, text)]);
   }
-  return found;
+  if (found.length > 0) return found;
+  /** The label of a paragraph that is the name and the number of a part with its title; what goes on in small letters is a sentence. */
+  const labelOf = ({ kind: own, start, end }: Block): string | undefined => {
+    if (own !== 'paragraph' || end - start > LONGEST) return undefined;
+    const [, named, behindIt = ''] = begins.exec(text.slice(start, end)) ?? [];
+    return /^[\p{Ll}(,;&]/u.test(behindIt) ? undefined : named;
+  };
+  return under(
+    blocks,
+    (block) => same(labelOf(block) ?? '', label),
+    (block) => !same(labelOf(block) ?? label, label),
+    text,
+  );
 }
