@@ -1,5 +1,6 @@
-// node rasterise.mjs OUT : draws every name of names.json by every hand that has it, at the sizes of SIZES, into OUT/drawings.bin (RGBA, straight alpha,
-// one drawing after another) and OUT/drawings.json (names, hands with their licences, and where each drawing lies). The same packages give the same bytes.
+// node rasterise.mjs OUT [--every-hand] : draws every name of names.json by every hand of HANDS that has it, at the sizes of SIZES, into OUT/drawings.bin (RGBA,
+// straight alpha, one drawing after another) and OUT/drawings.json (names, hands with their licences, and where each drawing lies). With --every-hand also by
+// those of JUDGING_HANDS. The same packages give the same bytes.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +18,13 @@ const HANDS = {
   emojione: 'emojione',
   fxemoji: 'fxemoji',
   twemoji: 'twemoji',
+};
+/** Hands from which only the judge of nano's paintings learns (training/nano/recogniser.py): share-alike, or of one colour. */
+const JUDGING_HANDS = {
+  openmoji: 'openmoji',
+  'emojione-v1': 'emojione-v1',
+  streamline: 'streamline-emojis',
+  'emojione-monotone': 'emojione-monotone',
 };
 
 /** resvg 2.6.2 aborts the process on these (a path of no extent). */
@@ -104,13 +112,14 @@ function mainColour(pixels) {
   return first?.[0] !== undefined && first[1] >= ONE_COLOUR * opaque ? first[0] : null;
 }
 
-const [out] = process.argv.slice(2);
-if (out === undefined) {
-  console.error('node rasterise.mjs OUT');
+const [out, option] = process.argv.slice(2);
+if (out === undefined || (option !== undefined && option !== '--every-hand')) {
+  console.error('node rasterise.mjs OUT [--every-hand]');
   process.exit(2);
 }
 mkdirSync(out, { recursive: true });
-const hands = Object.fromEntries(Object.entries(HANDS).map(([hand, packageName]) => [hand, openHand(packageName)]));
+const wanted = option === undefined ? HANDS : { ...HANDS, ...JUDGING_HANDS };
+const hands = Object.fromEntries(Object.entries(wanted).map(([hand, packageName]) => [hand, openHand(packageName)]));
 const parts = [];
 const drawings = [];
 let offset = 0;

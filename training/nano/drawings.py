@@ -57,6 +57,17 @@ class Library:
             if rest:
                 self.held_out[name] = rest
 
+    def every(self) -> list[Drawing]:
+        return [d for split in (self.training, self.held_out, self.other_hand) for found in split.values() for d in found]
+
+    def without(self, hands: set[str]) -> dict[str, list[Drawing]]:
+        """Every drawing of other hands, by name."""
+        found: dict[str, list[Drawing]] = {}
+        for drawing in self.every():
+            if drawing.hand not in hands:
+                found.setdefault(drawing.name, []).append(drawing)
+        return found
+
 
 def open_library(folder: Path) -> Library:
     facts = json.loads((folder / "drawings.json").read_text())

@@ -37,9 +37,9 @@ def cells_of(picture: np.ndarray) -> list[np.ndarray]:
     return [picture[y * SIDE : (y + 1) * SIDE, x * SIDE : (x + 1) * SIDE] for y in range(gallery.CELLS) for x in range(gallery.CELLS)]
 
 
-def recognised(judge: Recogniser, picture: np.ndarray, wanted: Scene) -> bool:
-    expected = dict(wanted.things)
-    return judge.name(cells_of(picture)) == [expected.get(cell) for cell in range(gallery.CELLS**2)]
+def recognised(judge: Recogniser, pictures: list[np.ndarray], wanted: list[Scene]) -> list[bool]:
+    named, cells = judge.name([cell for p in pictures for cell in cells_of(p)]), gallery.CELLS**2
+    return [named[i * cells : (i + 1) * cells] == [dict(w.things).get(cell) for cell in range(cells)] for i, w in enumerate(wanted)]
 
 
 def open_painted(path: Path) -> tuple[dict, dict[str, list[np.ndarray]]]:
@@ -76,7 +76,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     drawn, judge = Gallery(args.drawings), Recogniser()
-    judge.load_state_dict(torch.load(args.recogniser, weights_only=True))
+    judging = torch.load(args.recogniser, weights_only=True)
+    judge.load_state_dict(judging["weights"])
     judge.eval()
     if args.painted:
         facts, painted = open_painted(args.painted)
@@ -93,8 +94,8 @@ def main() -> None:
         expected = [drawn.render(scene) for scene in wanted]
         scores[task] = score = {
             "exact": share([drawn.match(p) == w for p, w in zip(pictures, wanted)]),
-            "recognised": share([recognised(judge, p, w) for p, w in zip(pictures, wanted)]),
-            "ceiling": share([recognised(judge, p, w) for p, w in zip(expected, wanted)]),
+            "recognised": share(recognised(judge, pictures, wanted)),
+            "ceiling": share(recognised(judge, expected, wanted)),
         }
         print(f"{task:16}", *(f"{judged} {s['share']:.3f} [{s['low']:.3f}, {s['high']:.3f}]" for judged, s in score.items()), f"n {len(pictures)}", flush=True)
         if args.sheet:
@@ -102,7 +103,7 @@ def main() -> None:
             lines = [expected, pictures] if items[0][1] is None else [[drawn.render(source) for _, source, _ in items], expected, pictures]
             sheet(args.sheet / f"gallery-{task.replace(' ', '-')}.png", [line[i : i + ACROSS] for i in range(0, min(SHOWN, len(pictures)), ACROSS) for line in lines], scale=2)
     if args.json:
-        args.json.write_text(json.dumps({**facts, "scores": scores}, indent=1) + "\n")
+        args.json.write_text(json.dumps({**facts, "recogniser": judging["accuracy"], "scores": scores}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

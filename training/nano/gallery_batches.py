@@ -27,23 +27,19 @@ THINGS_AT = [(0.00, {1: 1}), (0.30, {1: 2, 2: 4}), (0.45, {1: 2, 2: 4, 3: 4})]
 
 
 class Gallery:
-    """Draws scenes from the folder that rasterise.mjs wrote."""
+    """Draws scenes from the folder that rasterise.mjs wrote. Another `hand` than the gallery's may lack some things."""
 
-    def __init__(self, folder: Path):
-        renderer, library = Renderer(folder), open_library(folder)
-        every = [d for split in (library.training, library.held_out) for found in split.values() for d in found if d.hand == gallery.HAND]
-        drawn: dict[str, Drawing] = {d.name: d for d in every}
+    def __init__(self, folder: Path, hand: str = gallery.HAND):
+        renderer, self.hand = Renderer(folder), hand
+        drawn: dict[str, Drawing] = {d.name: d for d in open_library(folder).every() if d.hand == hand}
         self.templates: dict[str, np.ndarray] = {}
-        self.sprites = {t: shape(t) if t.colour else np.array(renderer.sprite(Item(drawn[t.name], SIDE, 0, 0))) for t in THINGS}
+        shown = [t for t in THINGS if t.colour or t.name in drawn or hand == gallery.HAND]
+        self.sprites = {t: shape(t) if t.colour else np.array(renderer.sprite(Item(drawn[t.name], SIDE, 0, 0))) for t in shown}
 
     def cell(self, thing: Thing | None, ground: str) -> np.ndarray:
         """uint8 (SIDE, SIDE, 3)."""
-        colour = np.array(GROUNDS[ground], np.uint16)
-        if thing is None:
-            return np.broadcast_to(colour.astype(np.uint8), (SIDE, SIDE, 3)).copy()
-        sprite = self.sprites[thing].astype(np.uint16)
-        alpha = sprite[..., 3:]
-        return ((sprite[..., :3] * alpha + colour * (255 - alpha) + 127) // 255).astype(np.uint8)
+        empty = np.full((SIDE, SIDE, 3), GROUNDS[ground], np.uint8)
+        return empty if thing is None else on_ground(self.sprites[thing], empty)
 
     def render(self, scene: Scene) -> np.ndarray:
         """uint8 (64, 64, 3)."""
@@ -76,6 +72,12 @@ class Gallery:
             if best:
                 found.append((cell, best))
         return Scene(ground, tuple(found))
+
+
+def on_ground(sprite: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """uint8: a drawing with alpha over pixels of its size."""
+    alpha = sprite[..., 3:].astype(np.uint16)
+    return ((sprite[..., :3] * alpha + ground * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def shape(thing: Thing) -> np.ndarray:

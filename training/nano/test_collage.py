@@ -19,6 +19,12 @@ def draw(split: str, count: int, seed: int) -> collage.Collage:
 
 
 class Splits(unittest.TestCase):
+    def test_a_judge_learns_every_drawing_but_those_of_the_hands_it_judges(self):
+        left = LIBRARY.without({gallery.HAND, "noto"})
+        self.assertEqual(set(left), set(WORDS))
+        for name, found in left.items():
+            self.assertEqual(sorted(d.hand for d in found), sorted({*HANDS} - {gallery.HAND, "noto"}), name)
+
     def test_every_name_is_taught_and_no_drawing_is_in_two_splits(self):
         self.assertEqual(set(LIBRARY.training), set(WORDS))
         seen = [d for split in (LIBRARY.training, LIBRARY.held_out, LIBRARY.other_hand) for found in split.values() for d in found]
