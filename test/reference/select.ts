@@ -201,11 +201,45 @@ export function blockMass(
   return vectors.map((_, c) => rows.reduce((sum, row) => sum + row[c]! / queries.length, 0));
 }
 
+interface LineShape {
+  readonly width: number;
+  readonly start: number;
+  readonly end: number;
+  readonly sinks: number;
+  readonly local: number;
+}
+
+/** The lines that hold more than the columns in whose room they are drawn, the most for a key first. */
+export function bestLines(
+  slash: readonly number[],
+  columns: readonly number[],
+  room: number,
+  { width, start, end, local }: LineShape,
+): { readonly bin: number; readonly cost: number }[] {
+  const highest = [...columns].sort((a, b) => b - a);
+  const held = (count: number): number => highest.slice(0, count).reduce((a, b) => a + b, 0);
+  const all = slash.map((mass, bin) => {
+    let cost = 0;
+    for (let key = 0; key < local; key++) if (key > start - width * (bin + 1) && key <= end - 1 - width * bin) cost++;
+    return { bin, mass, cost };
+  });
+  const drawn: { readonly bin: number; readonly cost: number }[] = [];
+  let left = room;
+  for (const { bin, mass, cost } of all
+    .filter((line) => line.mass > 0 && line.cost > 0)
+    .sort((a, b) => b.mass / b.cost - a.mass / a.cost)) {
+    if (cost > left || mass <= held(left) - held(left - cost)) break;
+    drawn.push({ bin, cost });
+    left -= cost;
+  }
+  return drawn;
+}
+
 /** Whether a query of the block `[start, end)` sees each of `end` keys: sinks, the newest, vertical lines, and slash lines of `width` distances. */
 export function lineKeys(
   vertical: readonly number[],
   slash: readonly number[],
-  { width, start, end, sinks, local }: { width: number; start: number; end: number; sinks: number; local: number },
+  { width, start, end, sinks, local }: LineShape,
 ): boolean[] {
   return Array.from({ length: end }, (_, key) => {
     if (key < sinks || key >= local || vertical.includes(key)) return true;

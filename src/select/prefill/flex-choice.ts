@@ -100,8 +100,10 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
           exports.blockMass(estimate, q, vectors, stride, count, headDim, group, choice.scale, last, sums);
         };
         const column = groupMean(choice.vertical, keys, head * group, group);
-        wasm.f32(mass, keys).set(column);
         wasm.f32(exact, chunks).set(blockSums(column, chunks));
+        // A limit is not spent on what every query sees.
+        if (rules.limited) column.fill(0, 0, choice.sinks);
+        wasm.f32(mass, keys).set(column);
         const cover = (into: number, from: number, count: number, width: number, room: number): void => {
           const most = Math.floor(room / width);
           const found = exports.cover(into, from, count, rules.share, most, histogram);
@@ -123,9 +125,19 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
           }
           const room = roomFor(block, choice);
           if (!asked && (rules.limited || !covered)) {
-            // A limit counts only keys that the block may see.
-            cover(columns, mass, rules.limited ? local : keys, 2, room);
-            cover(lines, slash, bins, 2 * (SLASH_WIDTH + LIST_BLOCK), room);
+            if (rules.limited) {
+              // A limit counts only keys that the block may see.
+              cover(columns, mass, local, 1, room);
+              const marked = wasm.bytes(columns, local);
+              const held = column.subarray(0, local).filter((_, key) => marked[key] === 1);
+              const best = bestLines(wasm.f32(slash, bins), block, choice.position, room, held);
+              const drawn = wasm.bytes(lines, bins).fill(0);
+              for (const line of best.lines) drawn[line] = 1;
+              if (best.room < room) cover(columns, mass, local, 1, best.room);
+            } else {
+              cover(columns, mass, keys, 2, room);
+              cover(lines, slash, bins, 2 * (SLASH_WIDTH + LIST_BLOCK), room);
+            }
             covered = true;
           }
           if (asked) {
@@ -168,6 +180,42 @@ export function chooseFlex(wasm: Wasm, choice: FlexChoice): Ranges {
 /** Returns the number of keys that a block may choose besides those always visible. */
 function roomFor({ budget, local, end }: QueryBlock, { rules, sinks }: FlexChoice): number {
   return rules.limited ? Math.max(0, budget - Math.min(sinks, local) - (end - local)) : 0x7fffffff;
+}
+
+/**
+ * Returns the lines that hold more of a head's attention than the columns that they displace, the best first, and the
+ * room that they leave: so the share of lines is that of each head and block. `held`: the attention on the columns that
+ * would fill the room without lines.
+ */
+function bestLines(
+  slash: Float32Array,
+  { start, queries, local }: QueryBlock,
+  position: number,
+  room: number,
+  held: Float32Array,
+): { readonly lines: readonly number[]; readonly room: number } {
+  const first = position + start;
+  // The keys of each line (lineRuns), less those that all queries see.
+  const worth = Array.from(slash, (mass, bin) => {
+    const from = Math.max(0, first + 1 - SLASH_WIDTH * (bin + 1));
+    const to = Math.min(local, first + queries - SLASH_WIDTH * bin);
+    return { bin, mass, cost: to - from };
+  }).filter(({ mass, cost }) => mass > 0 && cost > 0);
+  worth.sort((a, b) => b.mass / b.cost - a.mass / a.cost);
+  const lowest = held.sort();
+  let spare = room - lowest.length;
+  let gone = 0;
+  const lines: number[] = [];
+  for (const { bin, mass, cost } of worth) {
+    if (cost > room) break;
+    const next = gone + Math.max(0, cost - spare);
+    if (mass <= lowest.subarray(gone, next).reduce((sum, value) => sum + value, 0)) break;
+    lines.push(bin);
+    gone = next;
+    spare = Math.max(0, spare - cost);
+    room -= cost;
+  }
+  return { lines, room };
 }
 
 /** Mean of rows `[first, first + count)` of `cols` values. */

@@ -139,7 +139,7 @@ class FlexPlanner implements Planner {
       backend.stack(
         Array.from({ length: samples }, (_, sample) => {
           const row = count - 1 - Math.floor((sample * probed) / samples);
-          const spans = distances(position + row, keys);
+          const spans = distances(position + row, keys, this.#rules.limited ? this.#settings : undefined);
           return backend.probe(backend.rows(q, row, 1), kv, layer, position + row, seen(1, position + row + 1), {
             heads,
             scale,
@@ -170,13 +170,19 @@ class FlexPlanner implements Planner {
 
 /**
  * Returns spans of keys at distances `[32 j, 32 (j + 1))` before a query, empty where there are none, the same number
- * for every query of a call.
+ * for every query of a call; without the first `sinks` and the last `local` keys, which every query sees anyway.
  */
-function distances(position: number, keys: number): Uint32Array {
+function distances(
+  position: number,
+  keys: number,
+  { sinks, local }: Pick<SparseSettings, 'sinks' | 'local'> = { sinks: 0, local: 0 },
+): Uint32Array {
   const spans = new Uint32Array(2 * Math.ceil(keys / SLASH_WIDTH));
+  const last = Math.max(sinks, position + 1 - local);
+  const at = (distance: number): number => Math.min(last, Math.max(sinks, position + 1 - distance));
   for (let bin = 0; bin < spans.length / 2; bin++) {
-    spans[2 * bin] = Math.max(0, position + 1 - SLASH_WIDTH * (bin + 1));
-    spans[2 * bin + 1] = Math.max(0, position + 1 - SLASH_WIDTH * bin);
+    spans[2 * bin] = at(SLASH_WIDTH * (bin + 1));
+    spans[2 * bin + 1] = at(SLASH_WIDTH * bin);
   }
   return spans;
 }

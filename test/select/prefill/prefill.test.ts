@@ -551,6 +551,7 @@ describe('FlexPrefill', () => {
     const planner = createFlexPlanner({ ...options, sinks: 2, local: 16, instruction: 0 }, { wasm });
     const layers = await bed.run(planner, 0, length);
     const patterns = new Set<boolean>();
+    const divided = new Set<boolean>();
     layers.forEach((ranges, layer) => {
       const perHead = Array.from({ length: KV_HEADS }, (_, head) => {
         const heads = Array.from({ length: GROUP }, (_, g) => head * GROUP + g);
@@ -584,7 +585,8 @@ describe('FlexPrefill', () => {
         const slash = Array.from({ length: Math.ceil(length / 32) }, (_, bin) =>
           rows.reduce((sum, row, i) => {
             const query = sampled[i % 16]!;
-            for (let key = query - 32 * bin; key > query - 32 * (bin + 1); key--) sum += row[key] ?? 0;
+            for (let key = query - 32 * bin; key > query - 32 * (bin + 1); key--)
+              if (budget === Infinity || (key >= 2 && key <= query - 16)) sum += row[key] ?? 0;
             return sum;
           }, 0),
         );
@@ -602,12 +604,28 @@ describe('FlexPrefill', () => {
           const keys = budget <= 1 ? Math.ceil(budget * end) : budget;
           if (keys >= end && budget !== Infinity) return Array.from({ length: end }, () => true);
           const room = budget === Infinity ? 1e9 : Math.max(0, keys - Math.min(2, local) - (end - local));
-          if (!asked)
+          const shape = { width: 32, start: first, end, sinks: Math.min(2, local), local };
+          if (!asked && budget === Infinity)
             return reference.lineKeys(
-              cover(budget === Infinity ? vertical : vertical.slice(0, local), 2, room).filter((key) => key < local),
+              cover(vertical, 2, room).filter((key) => key < local),
               cover(slash, 2 * (32 + 32), room),
-              { width: 32, start: first, end, sinks: Math.min(2, local), local },
+              shape,
             );
+          if (!asked) {
+            const columns = vertical.slice(0, local).map((mass, key) => (key < 2 ? 0 : mass));
+            const drawn = reference.bestLines(
+              slash.map((mass) => mass / (16 * GROUP)),
+              cover(columns, 1, room).map((key) => columns[key]!),
+              room,
+              shape,
+            );
+            divided.add(drawn.length > 0);
+            return reference.lineKeys(
+              cover(columns, 1, room - drawn.reduce((sum, { cost }) => sum + cost, 0)),
+              drawn.map(({ bin }) => bin),
+              shape,
+            );
+          }
           const count = Math.ceil(end / 128);
           const chosen = cover(
             reference.blockMass(
@@ -634,6 +652,7 @@ describe('FlexPrefill', () => {
       );
     });
     expect(patterns).toEqual(new Set(lines ? [false] : [true, false]));
+    if (lines) expect(divided).toEqual(new Set([true, false]));
     planner.free();
   });
 });
