@@ -3,15 +3,20 @@
 A step of looking shows all tokens of its pictures, or a share of them, drawn at random or chosen by ToDRE's k-center: so the model
 learns to answer from few, as it must where ToDRE leaves them out, and such a step costs less. What is printed is asked
 only where half of the tokens are there, since the rest does not show it.
+
+Pairs of shape and colour are held out, and a model soon knows which: it calls a purple square blue, since it saw no purple one.
+Shapes without a name in every colour teach it to read a colour off any shape; and a colour that stands wrong in an answer
+("a green star" where it is red), to look for the shape instead of guessing it from the colour.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import collage
 import gallery
@@ -20,6 +25,7 @@ import scenes
 import tasks
 from batches import Codec
 from collage_render import Renderer, patch_labels
+from english import article
 from drawings import Drawing, open_library
 from gallery_batches import Gallery, cover_word, from_small, render_word
 from patches import to_float
@@ -32,9 +38,10 @@ SHARES = {1.0: 3, 0.5: 2, 0.25: 3, 0.1: 3}  # of the tokens: weight, in steps
 LEGIBLE = 0.5  # the share from which on printed texts are asked
 SPREAD_SHARE = 0.7  # of the steps with fewer tokens: those that k-center chooses
 SMALL_SHARE = 0.6  # of the pictures that are not collages: those of the small world, half of them in its own 32 pixels
-WORD_SHARE = 0.25  # of these: words
+WORD_SHARE, NAMELESS_SHARE = 0.25, 0.25  # of these: words; shapes without a name
+SLIPS = 0.15  # of the colours in answers that stand wrong where the rest of the answer is learnt
 FLICKER = 6  # levels of noise, at most, on pixels
-PAGES, CROWDED = 0.5, 0.2  # of the pictures of a step of naming: printed texts alone; collages with a thing in each cell
+PAGES, CROWDED = 0.65, 0.15  # of the pictures of a step of naming: printed texts alone; collages with a thing in each cell
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Collages:
         self.library, self.renderer = open_library(folder), Renderer(folder)
         self.enlarged, self.gallery = enlarged, Gallery(folder) if enlarged else None
         self.words = tasks.Words(scenes.WORLD)
+        self.colours = {codec.ids(f" {c}")[0] for c in scenes.WORLD.colours}
         self.drawn = {d.name: d for found in self.library.training.values() for d in found if d.hand == gallery.HAND}
 
     def draw(self, r: Random, legible: bool = True) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]:
@@ -75,6 +83,9 @@ class Collages:
         if legible and r.random() < WORD_SHARE:
             word = tasks.draw_word(r)
             return (render_word if large else scenes.render_word)(word), cover_word(word), pb.draw_word_turns(r, word)
+        if r.random() < NAMELESS_SHARE:
+            picture, turns = draw_nameless(r)
+            return picture, np.zeros(picture.shape[:2], np.int16), turns
         scene = () if r.random() < pb.EMPTY_SEE else scenes.draw_scene(r, r.randint(1, 3))
         shown = from_small(scene)
         return self.gallery.render(shown) if large else scenes.render(scene), self.gallery.cover(shown), pb.draw_turns(r, self.words, scene)
@@ -101,6 +112,10 @@ class Collages:
         made = [self.draw(r, share >= LEGIBLE) for _ in range(rows)]
         pictures = flickering(r, np.stack([p for p, _, _ in made]))
         batch = pb.packed(frames.codec, [(frames.see(turns[0][0]), turns) for _, _, turns in made], pictures)
+        length = max(map(len, batch.rows))
+        for at, token in zip(batch.answers.tolist(), batch.targets.tolist()):
+            if token in self.colours and r.random() < SLIPS:
+                batch.rows[at // length][at % length + 1] = r.choice(sorted(self.colours))
         batch = replace(batch, labels=torch.from_numpy(np.stack([labels for _, labels, _ in made])).reshape(rows, -1).long())
         if share < 1 and r.random() < SPREAD_SHARE:
             return replace(batch, kept=frames.placeholders)
@@ -117,6 +132,50 @@ class Collages:
                 count = collage.CELLS**2 if kind < PAGES + CROWDED else r.choices(list(COUNTS), list(COUNTS.values()))[0]
                 made.append(self.renderer.render_labelled(collage.draw_collage(r, self.library, count)))
         return Labelled(flickering(r, np.stack([p for p, _ in made])), torch.from_numpy(np.stack([labels for _, labels in made])).reshape(rows, -1).long())
+
+
+def draw_nameless(r: Random) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """One to three shapes that are none of the small world's, on white: uint8 (64, 64, 3), and questions about their colours and number."""
+    side, world = gallery.SIZE // gallery.CELLS, scenes.WORLD
+    image = Image.new("RGB", (gallery.SIZE, gallery.SIZE), "white")
+    pen, cells = ImageDraw.Draw(image), sorted(r.sample(range(gallery.CELLS**2), r.randint(1, 3)))
+    found = [r.choice(world.colour_names) for _ in cells]
+    for cell, colour in zip(cells, found):
+        x, y = (side * at + side / 2 for at in (cell % gallery.CELLS, cell // gallery.CELLS))
+        pen.polygon(nameless(r, x, y, side / 2 - 2), world.colours[colour])
+    turns: dict[str, str] = {}
+    while len(turns) < min(pb.TURNS, 2 + len(cells)):
+        cell, colour = r.choice([*zip(cells, found)])
+        asked = r.choice(world.colour_names)
+        turns.setdefault(*r.choice((
+            (r.choice(("What colour is the shape in the {p}?", "Which colour is in the {p}?")).format(p=world.positions[cell]), colour),
+            (r.choice(("How many shapes are there?", "How many shapes are in the picture?")), tasks.COUNTS[len(cells)]),
+            (f"How many {asked} shapes are there?", tasks.COUNTS[found.count(asked)]),
+            (f"Is there {article(asked)} shape?", "yes" if asked in found else "no"),
+        )))
+    return np.asarray(image), list(turns.items())
+
+
+def nameless(r: Random, x: float, y: float, radius: float) -> list[tuple[float, float]]:
+    """The corners of an oval, an oblong, a cross or a ragged shape around a point."""
+    turn = r.uniform(0, math.pi)
+
+    def at(angle: float, length: float, squeezed: float = 1.0) -> tuple[float, float]:
+        u, v = length * math.cos(angle), squeezed * length * math.sin(angle)
+        return x + u * math.cos(turn) - v * math.sin(turn), y + u * math.sin(turn) + v * math.cos(turn)
+
+    match r.randrange(4):
+        case 0:
+            thin = r.uniform(0.35, 0.65)
+            return [at(math.tau * i / 24, radius, thin) for i in range(24)]
+        case 1:
+            corner = r.uniform(0.3, 0.55)
+            return [at(angle, radius) for angle in (corner, math.pi - corner, math.pi + corner, -corner)]
+        case 2:
+            return [at(math.pi / 4 * (2 * i + j) + 0.3 * k, radius * (0.45 if j else 1)) for i in range(4) for j, k in ((0, -1), (0, 1), (1, 0))]
+        case _:
+            corners = r.randint(5, 8)
+            return [at(math.tau * (i + r.uniform(-0.3, 0.3)) / corners, radius * r.uniform(0.35, 1)) for i in range(corners)]
 
 
 def flickering(r: Random, pictures: np.ndarray) -> Tensor:
