@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { ask as askDocuments, type AskMode, type DocumentAnswer } from '../document/answer/ask.ts';
 import type { Citation } from '../document/answer/cite.ts';
+import { pageAt, type DocumentContent } from '../document/content.ts';
 import { Searcher } from '../document/index/searcher.ts';
 import { readDocument, type ReadDocument } from '../document/read.ts';
 import { FileError, InputError } from '../errors.ts';
@@ -20,6 +21,9 @@ const MODES = ['auto', 'passages', 'whole', 'windows'] as const;
 const DOUBTFUL = 0.5;
 /** From this one on, that they probably do not. */
 const LIKELY = 0.8;
+/** What a reader of an answer of the model that needs no download has to know. */
+const SMALL_MODEL =
+  'nano-text answered, which is for trying things out: it copies words of plain English, and of other texts a sentence is quoted. `octavo models` lists models for --model that read documents.';
 /** Characters of a sentence that are shown. */
 const QUOTE = 160;
 
@@ -88,7 +92,8 @@ ${modelHelp('nano-text')}  --mode MODE          passages (those that the questio
       progress.clear();
       const names = new Map(documents.map(({ hash, shown }) => [hash, shown]));
       const cited = answer.citations.map((one) => ({ ...one, file: names.get(one.document) ?? '' }));
-      await write(context.output, json ? `${JSON.stringify(asJson(answer, cited))}\n` : report(answer, cited));
+      await write(context.output, json ? `${JSON.stringify(asJson(answer, cited))}\n` : report(answer, cited, names));
+      if (args.text('model') === undefined && !json) await write(context.errors, `${SMALL_MODEL}\n`);
       if (keep && answer.mode !== 'whole')
         notKept = `${answer.read.description} were read, and only a whole text is kept; take --mode whole`;
     });
@@ -177,7 +182,11 @@ async function warn(errors: CliContext['errors'], progress: ProgressLine, senten
 }
 
 /** What is told below an answer: where it stands, what was read, and whether it is doubtful. */
-function report({ read, absent, unverified }: DocumentAnswer, citations: readonly Named[]): string {
+function report(
+  { read, absent, unverified }: DocumentAnswer,
+  citations: readonly Named[],
+  names: ReadonlyMap<string, string>,
+): string {
   const quote = (text: string): string => {
     const line = text.replace(/\s+/g, ' ');
     return line.length > QUOTE ? `${line.slice(0, QUOTE)}…` : line;
@@ -194,7 +203,20 @@ function report({ read, absent, unverified }: DocumentAnswer, citations: readonl
       : [
           `  The text ${absent.probability < LIKELY ? 'may not say' : 'probably does not say'} it (${Math.round(100 * absent.probability)} %).`,
         ];
-  return visible(`\n${[...sources, ...numbers, ...doubt, `  read: ${read.description}`].join('\n')}\n`);
+  // Without a source, the way to where it may stand.
+  const nearest =
+    citations.length > 0
+      ? []
+      : absent.nearest.slice(0, 1).map(({ document, content, passage }) => {
+          const text = content.text.slice(passage.start, passage.end);
+          return `  nearest: ${placeOf(names.get(document) ?? '', content, passage.start)}: “${quote(text)}”`;
+        });
+  return visible(`\n${[...sources, ...numbers, ...doubt, ...nearest, `  read: ${read.description}`].join('\n')}\n`);
+}
+
+/** Text has no pages to name. */
+function placeOf(name: string, { pages, runs }: DocumentContent, start: number): string {
+  return runs.length === 0 ? name : `${name}, page ${pageAt(pages, start)}`;
 }
 
 function asJson(

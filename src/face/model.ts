@@ -13,6 +13,7 @@ import type {
   DeviceInfo,
   DeviceRequest,
   EmbeddingInfo,
+  FreeEvent,
   MemoryInfo,
   ModelInfo,
   PaintingInfo,
@@ -349,7 +350,11 @@ export class OctavoModel {
         timer = setTimeout(end, PATIENCE);
       };
       wait();
-      this.#caller.call('free', this.#of, { onEvent: wait }).then(end, end);
+      const onEvent = (told: FreeEvent): void => {
+        if (told !== 'waiting') this.#tellNotKept?.(unpackError(told.notKept));
+        wait();
+      };
+      this.#caller.call('free', this.#of, { onEvent }).then(end, end);
     });
   }
 

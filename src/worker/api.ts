@@ -284,6 +284,14 @@ interface OfSession extends OfModel {
   readonly session: number;
 }
 
+/** A prompt that could not be kept. */
+interface NotKept {
+  readonly notKept: WireError;
+}
+
+/** `waiting` comes in intervals. */
+export type FreeEvent = 'waiting' | NotKept;
+
 export interface EngineApi {
   /**
    * `fetch` is a port on which the page makes the engine's requests (`lent-fetch.ts`); it is transferred to the engine
@@ -305,10 +313,10 @@ export interface EngineApi {
   /** Loads the weights of a model again after its device was lost. */
   readonly recover: Call<OfModel & { readonly request: DeviceRequest }, ModelInfo, LoadProgress, never>;
   /** Sends an event each time the model's device is lost, or a prompt could not be kept. The call lasts as long as the model. */
-  readonly watch: Call<OfModel, void, { readonly lost: WireError } | { readonly notKept: WireError }, never>;
+  readonly watch: Call<OfModel, void, { readonly lost: WireError } | NotKept, never>;
   readonly memory: Call<OfModel, MemoryInfo, never, never>;
-  /** Ends the model's calls and frees it. Sends events while it waits for pending writes. */
-  readonly free: Call<OfModel, void, 'waiting', never>;
+  /** Ends the model's calls and frees it. Sends events while it waits for pending writes, and where one of them fails. */
+  readonly free: Call<OfModel, void, FreeEvent, never>;
   readonly encode: Call<OfModel & { readonly text: string; readonly special: boolean }, Int32Array, never, never>;
   readonly decode: Call<OfModel & { readonly ids: Int32Array; readonly special: boolean }, string, never, never>;
 

@@ -224,6 +224,26 @@ describe('chat and ask', () => {
     rmSync(places, { recursive: true });
   });
 
+  test('without a source the nearest passage is told, and what the model that needs no download can do', async () => {
+    const places = mkdtempSync(join(tmpdir(), 'octavo-nearest-'));
+    const before = process.cwd();
+    try {
+      writeFileSync(join(places, 'notes.txt'), 'The north gate has a bell.\n');
+      const template = '{% for m in messages %}{{ m.content }}{% endfor %}Q';
+      // Nothing is bundled here, so its name is taken for a path.
+      writeFileSync(join(places, 'nano-text'), scriptedModel({ Q: ['The document does not say.'] }, { template }));
+      process.chdir(places);
+      const { output, errors } = await octavo(['ask', 'notes.txt', 'Who rings the bell of the north gate?', ...WASM]);
+      expect(output).toContain('nearest: notes.txt: “The north gate has a bell.”');
+      expect(errors).toContain('nano-text answered, which is for trying things out');
+      const named = await octavo(['ask', 'notes.txt', 'What has the gate?', '--model', './nano-text', ...WASM]);
+      expect(named.errors).not.toContain('trying things out');
+    } finally {
+      process.chdir(before);
+      rmSync(places, { recursive: true });
+    }
+  });
+
   test('a question about a document', async () => {
     const document = join(folder, 'facts.txt');
     writeFileSync(document, 'The gate is red.\n');
@@ -239,7 +259,8 @@ describe('chat and ask', () => {
       ...WASM,
     ]);
     expect(code).toBe(0);
-    expect((JSON.parse(output) as { answer: string }).answer).toHaveLength(4);
+    // What a model of this size says that stands nowhere is not shown.
+    expect((JSON.parse(output) as { said: string }).said).toHaveLength(4);
     const two = await octavo(['ask', folder, 'Which?', '--model', model, '--max-tokens', '2', ...WASM]);
     expect(two).toMatchObject({ code: 0, output: expect.stringMatching(/read: (the whole text|all|\d)/) });
     // Nothing is bundled here, so its name is taken for a path.

@@ -14,6 +14,9 @@ test.each([
   'What are the main points?',
   'tl;dr',
   'Fasse das Dokument zusammen.',
+  'Summarise this agreement.',
+  'What is this contract about?',
+  'Worum geht es in dem Vertrag?',
   'Worum geht es in diesem Bericht?',
   'Was sind die wichtigsten Punkte und Hauptaussagen?',
 ])('asks for everything: %s', (question) => expect(asksForAll(question)).toBe(true));

@@ -319,6 +319,99 @@ describe('tables, justified lines and forms', () => {
     );
   });
 
+  test('so is one whose lines stand at heights of their own, between those of its facts', async () => {
+    const at = (x: number, y: number, text: string): PdfText => ({ x, y, text, font: 'F4' });
+    const texts = [
+      at(60, 743, 'Gemeinde Fehn'),
+      at(60, 729, 'Bauamt'),
+      at(60, 715, 'Kanalstraße 54'),
+      at(60, 701, '26629 Fehn'),
+      at(360, 741, 'Rechnungsnummer'),
+      at(480, 741, 'R-381'),
+      at(360, 724, 'Rechnungsdatum'),
+      at(480, 724, '14.10.2026'),
+      at(360, 706, 'Sachbearbeiter'),
+      at(480, 706, 'Enno Tjaden'),
+    ];
+    expect((await open(texts)).text.replace(/\n+/g, '\n')).toBe(
+      'Gemeinde Fehn Bauamt Kanalstraße 54 26629 Fehn\nRechnungsnummer | R-381\nRechnungsdatum | 14.10.2026\nSachbearbeiter | Enno Tjaden',
+    );
+  });
+
+  test('lines that their writer has ended stay lines, and those of prose do not', async () => {
+    const listed = [
+      'Multibeam sonar',
+      'QGIS, Python, R',
+      'Drone pilot A2',
+      'Offshore survival course,',
+      'valid until 06/2028',
+    ];
+    const { text } = await open([...column(60, 700, listed), ...column(60, 600, LEFT)]);
+    expect(text).toBe(
+      `Multibeam sonar\nQGIS, Python, R\nDrone pilot A2\nOffshore survival course, valid until 06/2028\n\n${LEFT.join(' ')}`,
+    );
+  });
+
+  test('a word whose letters stand apart is one word', () => {
+    /** A letter of half a font size, and a gap between two of them; `/` is the gap of two words. */
+    const read = (spelt: string, gap: number, words = 5): string => {
+      const bounds: number[] = [];
+      let at = 0;
+      for (const letter of spelt) {
+        bounds.push(at);
+        at += letter === ' ' ? gap : letter === '/' ? words : 5;
+      }
+      const str = spelt.replaceAll('/', ' ');
+      const item: PdfTextItem = {
+        ...{ str, width: at, height: 10, dir: 'ltr', fontName: 'F', bounds: [...bounds, at].map((one) => one / at) },
+        transform: [10, 0, 0, 10, 60, 596],
+      };
+      const page = { transform: [1, 0, 0, -1, 0, 842], width: 595, height: 842 };
+      return pageLines({ items: [item], styles: {} }, page, 10)[0]?.text ?? '';
+    };
+    expect(read('C O N TA C T', 1)).toBe('CONTACT');
+    expect(read('W O R K/A B R OA D', 1)).toBe('WORK ABROAD');
+    expect(read('E d u c a t i o n', 4)).toBe('Education');
+    // Letters and formulas that stand apart stay so.
+    expect(read('A B C D E', 3)).toBe('A B C D E');
+    expect(read('x y z w', 3)).toBe('x y z w');
+  });
+
+  test('a header of some pages is read once, if its number goes on as they do', async () => {
+    const names = [
+      'moles',
+      'lamps',
+      'pilots',
+      'ships',
+      'ropes',
+      'tides',
+      'ducks',
+      'cranes',
+      'winds',
+      'locks',
+      'maps',
+      'rules',
+    ];
+    const page = (i: number): { texts: PdfText[] } => ({
+      texts: [
+        { x: 60, y: 800, text: `Chapter ${1 + Math.floor(i / 3)}: The ${i < 3 ? 'harbour' : 'town'} ${i + 7}` },
+        ...column(60, 700, [
+          `Of ${names[i]} nobody in this town had ever`,
+          `heard before the ${names[i]} of Marston were`,
+          `seen at the port, where ${names[i]} are few.`,
+        ]),
+      ],
+    });
+    const { text } = await openTest(pdf({ pages: names.map((_, i) => page(i)) }));
+    expect(text.split('\n\n').filter((line) => line.startsWith('Chapter'))).toEqual([
+      'Chapter 1: The harbour',
+      'Chapter 2: The town',
+      'Chapter 3: The town',
+      'Chapter 4: The town',
+    ]);
+    expect(text).toContain('Of lamps nobody');
+  });
+
   test('the header and footer of two pages are read once, and lines that differ in numbers alone are not', async () => {
     const page = (number: number): { texts: PdfText[] } => ({
       texts: [

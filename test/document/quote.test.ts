@@ -4,6 +4,7 @@ import { cite, nearerTheQuestion } from '../../src/document/answer/cite.ts';
 import type { AnsweringModel } from '../../src/document/answer/model.ts';
 import { packOf, sentencesShown, type Shown } from '../../src/document/answer/pack.ts';
 import { isShort, quoted } from '../../src/document/answer/quote.ts';
+import { readCsv } from '../../src/document/formats/csv.ts';
 import { readPlain } from '../../src/document/formats/plain.ts';
 import { InputError } from '../../src/errors.ts';
 import { openTest, textFile } from '../support/documents.ts';
@@ -120,6 +121,34 @@ describe('a sentence that says far less of the question than another one', () =>
   });
 });
 
+describe('of an answer from the wrong row of a table', () => {
+  const table = 'country,shop,units\nNetherlands,Delft,6120\nGermany,Celle,5240\nBelgium,Ghent,2190';
+  const own = readCsv(table, 'a.csv');
+  const all = sentencesShown(packOf([{ document: 'd', content: own, start: 0, end: own.text.length, path: [] }]));
+  const answered = (said: string, question: string): string =>
+    quoted(said, cite(said, question, all, undefined), 'en', (one) => nearerTheQuestion(one, question, all)).text;
+  test.each([
+    [
+      'the row that the question names is shown',
+      '6120',
+      'How many units were sold in Germany?',
+      'Germany | Celle | 5240',
+    ],
+    ['a right one stays', '5240', 'How many units were sold in Germany?', '5240'],
+    ['a row that is named by comparing it stays', 'Belgium', 'Which country sold fewer units than Germany?', 'Belgium'],
+    ['it stays where the question names no row', '6120', 'What is the largest number of units?', '6120'],
+  ])('%s', (_, said, question, shownAs) => expect(answered(said, question)).toBe(shownAs));
+});
+
+test('a row is one sentence, whatever its cells end with', () => {
+  const own = readCsv('Pos.,Arbeit,Menge,Preis\n14,Montage,46 Std.,2691 Euro', 'a.csv');
+  const all = sentencesShown(packOf([{ document: 'd', content: own, start: 0, end: own.text.length, path: [] }]));
+  expect(all.map(({ start, end }) => own.text.slice(start, end))).toEqual([
+    'Pos. | Arbeit | Menge | Preis',
+    '14 | Montage | 46 Std. | 2691 Euro',
+  ]);
+});
+
 test('of two sentences in which an answer stands, the one that says what was asked is cited, whatever the attention', () => {
   const text = 'In 1904 the mill was sold. The crane of the harbour was built in 1904.';
   const own = readPlain(text, 'a.txt');
@@ -168,6 +197,68 @@ describe('document.ask', () => {
       }),
     };
   };
+
+  describe('a model that can only copy', () => {
+    const english = 'The crane was built by Adam Weber in 1904. The mill of the town has three wheels and a red roof.';
+    const german = 'Der Kran wurde 1904 von Adam Weber gebaut. Die Mühle der Stadt hat drei Räder und ein rotes Dach.';
+    const asked = async (
+      text: string,
+      question: string,
+      said: string,
+      history?: { question: string; answer: string }[],
+    ): Promise<{ text: string; kinds: readonly string[]; absent: number }> => {
+      const model = { ...saying([said]), parameters: 14_000_000 };
+      const document = await openTest(textFile(text, 'a.txt'));
+      const answer = await document.ask(question, { model, ...(history && { history }) });
+      return { text: answer.text, kinds: answer.citations.map(({ kind }) => kind), absent: answer.absent.probability };
+    };
+
+    test('what it says that stands nowhere is a quote of what says most of the question', async () => {
+      expect(await asked(english, 'How many wheels does the mill have?', 'fiftsfions')).toMatchObject({
+        text: 'The mill of the town has three wheels and a red roof.',
+        kinds: ['exact'],
+      });
+      const before = [{ question: 'How many wheels does the mill have?', answer: 'three' }];
+      expect((await asked(english, 'And its roof?', 'a flal', before)).text).toMatch(/^The mill/);
+    });
+
+    test('it quotes a row under the names of its columns, not these', async () => {
+      const model = { ...saying(['a flal']), parameters: 14_000_000 };
+      const document = await openTest(textFile('year,highest tide\n1976,5.16\n2006,5.02', 'a.csv'));
+      expect((await document.ask('How high was the highest tide of the year 1976?', { model })).text).toBe(
+        '1976 | 5.16',
+      );
+    });
+
+    test('what it copies from a sentence that says little of the question gives way to what says most', async () => {
+      const text = 'An item is a line of the plot. The four states of an item are open, begun, failed and done.';
+      expect((await asked(text, 'What are the four states of an item?', 'a line')).text).toBe(
+        'The four states of an item are open, begun, failed and done.',
+      );
+    });
+
+    test('what it copies stays, and so does a refusal', async () => {
+      expect((await asked(english, 'How many wheels does the mill have?', 'three')).text).toBe('three');
+      const refusal = 'The document does not say.';
+      expect(await asked(english, 'How many wheels does the mill have?', refusal)).toMatchObject({
+        text: refusal,
+        kinds: [],
+      });
+    });
+
+    test('nothing is quoted where the words of the question stand nowhere', async () => {
+      const answer = await asked(english, 'Which airline flies to Brisbane?', 'fiftsfions');
+      expect(answer).toMatchObject({ text: 'The document does not say.', kinds: [] });
+      expect(answer.absent).toBeGreaterThan(0.9);
+    });
+
+    test('a German text, which it cannot read, is quoted', async () => {
+      expect(await asked(german, 'Wie viele Räder hat die Mühle?', 'Adam Weber')).toMatchObject({
+        text: 'Die Mühle der Stadt hat drei Räder und ein rotes Dach.',
+        kinds: ['exact'],
+      });
+    });
+  });
 
   test('what is read beforehand is what a question begins with', async () => {
     const inputs: string[] = [];

@@ -15,16 +15,15 @@ import type { DocumentContent, Language } from '../content.ts';
 import type { Evidence } from '../index/evidence.ts';
 import type { Found } from '../index/searcher.ts';
 import { roughTokens } from '../segment.ts';
-import { sentencesOf } from '../sentences.ts';
 import { absentProbability, isRefusal } from './absent.ts';
 import type { Ahead } from './ahead.ts';
 import { narrowedToNumber } from './asked-number.ts';
-import { cite, nearerTheQuestion, quotation, type Citation } from './cite.ts';
+import { cite, nearerTheQuestion, quotation, sentenceAsked, type Citation } from './cite.ts';
 import { isShort, quoted, type Quoted } from './quote.ts';
 import { searchText } from './follow-up.ts';
 import type { AnsweringModel, AnsweringSession } from './model.ts';
 import { asksForAll, leadingSentences, overviewOf } from './overview.ts';
-import { packOf, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
+import { packOf, sentencesIn, sentencesShown, type Pack, type Piece, type Shown } from './pack.ts';
 import { budgetOf, followsNone, NEXT_QUESTION, promptOf } from './prompt.ts';
 import { unknownNumbers } from './verify.ts';
 
@@ -162,15 +161,17 @@ export async function ask(
   const { history, room, overall, searched, found, search, mode, shown } = chosen;
   const finding = { overall, searched, found, search };
   if (mode === 'windows') return askParts(model, asked, question, { ...settings, history }, room, finding, onText);
-  const quoting = overall && followsNone(model);
+  const copying = copyingOf(model, asked, finding);
+  const quoting = copying !== undefined && (overall || copying.foreign);
   const answered = quoting
-    ? await leading(asked, onText)
+    ? await asQuotes(overall ? leadingSentences(asked.documents) : sentenceFor(copying, sentencesShown(shown)), onText)
     : await answerFrom(model, shown, question, { ...settings, history, maxTokens }, onText, {
         whole: mode === 'whole',
         ahead: asked.ahead,
+        copying,
       });
   onProgress?.({ phase: 'citing', done: 1, total: 1 });
-  const everything = quoting || mode === 'whole';
+  const everything = (quoting && overall) || mode === 'whole';
   const pages = asked.documents.reduce((sum, { content }) => sum + content.pages.length, 0);
   return finished(asked, answered, {
     mode,
@@ -189,6 +190,35 @@ export async function ask(
         : `${shown.pieces.length} of ${asked.passages} passages`,
     },
   });
+}
+
+/** From this probability on that the documents do not say it, no sentence is quoted in place of what was misread. */
+const TOO_UNLIKELY = 0.8;
+/** What nano says of what is not there. */
+const NOT_SAID = 'The document does not say.';
+
+/** What to do with answers of a model that was trained to copy words out of English text, and on nothing else: of its other words none are right. */
+interface Copying {
+  readonly searched: string;
+  /** Whether the documents are in a language that it has not learnt. */
+  readonly foreign: boolean;
+  readonly unlikely: boolean;
+}
+
+/** Undefined for models that follow instructions. */
+function copyingOf(model: AnsweringModel, asked: Asked, { overall, searched, found }: Searched): Copying | undefined {
+  if (!followsNone(model)) return undefined;
+  return {
+    searched,
+    foreign: asked.documents[0]?.content.language === 'de',
+    unlikely: !overall && absentProbability(asked.evidence(searched, found), false) >= TOO_UNLIKELY,
+  };
+}
+
+/** In place of an answer: what of the text says most of the question. */
+function sentenceFor({ searched, unlikely }: Copying, shown: readonly Shown[]): Shown[] {
+  const sentence = unlikely ? undefined : sentenceAsked(searched, shown);
+  return sentence === undefined ? [] : [sentence];
 }
 
 /** What the model is shown for a question, and how that was found. */
@@ -243,9 +273,11 @@ export async function prepare(
   if (asked.passages === 0 || model.device?.kind === 'server') return;
   const onPrefill = (done: number, total: number): void => onProgress?.({ phase: 'reading', done, total });
   if (question !== undefined && question.trim() !== '') {
-    const { history, mode, overall, shown } = await choose(model, asked, question, settings);
+    const chosen = await choose(model, asked, question, settings);
+    const { history, mode, overall, shown } = chosen;
     if (mode === 'windows' || (mode === 'passages' && !COMPLETE.test(question))) return;
-    if (overall && followsNone(model)) return;
+    const copying = copyingOf(model, asked, chosen);
+    if (copying !== undefined && (overall || copying.foreign)) return;
     const options = sessionOf({ ...settings, history }, mode === 'whole');
     await asked.ahead?.read({ model, options, text: promptOf(model, shown.text, question), signal, onPrefill });
     return;
@@ -394,7 +426,11 @@ async function answerFrom(
   question: string,
   { signal, history = [], maxTokens = DEFAULT_TOKENS, keep = false, context, onProgress }: AskSettings,
   onText: ((piece: string) => void | Promise<void>) | undefined,
-  { whole, ahead }: { readonly whole: boolean; readonly ahead: Ahead | undefined },
+  {
+    whole,
+    ahead,
+    copying,
+  }: { readonly whole: boolean; readonly ahead: Ahead | undefined; readonly copying: Copying | undefined },
 ): Promise<Answered> {
   const options = sessionOf({ signal, history, keep, context }, whole);
   const prompt = promptOf(model, pack.text, question);
@@ -422,7 +458,7 @@ async function answerFrom(
     const begun = performance.now();
     onProgress?.({ phase: 'citing', done: 0, total: 1 });
     const show = told > 0 || said === '' ? undefined : onText;
-    const answer = await citedAnswer(session, pack, shown, { question, said, show }, signal);
+    const answer = await citedAnswer(session, pack, shown, { question, said, show, copying }, signal);
     return {
       ...answer,
       said,
@@ -438,21 +474,29 @@ async function answerFrom(
   }
 }
 
-/** What is said of documents as a whole without a model that can sum up: their own leading sentences, each its own citation. */
-async function leading({ documents }: Asked, onText: (piece: string) => void | Promise<void>): Promise<Answered> {
+/** What is said without a model that could say it: the documents' own sentences, each its own citation. */
+async function asQuotes(
+  sentences: readonly Shown[],
+  onText: (piece: string) => void | Promise<void>,
+): Promise<Answered> {
   const begun = performance.now();
+  const { text, citations } = quotesOf(sentences);
+  await onText(text);
+  const nothing = { tokens: 0, cached: 0, prefill: 0, decode: 0 };
+  return { text, said: text, citations, pack: packOf(sentences), ...nothing, citing: performance.now() - begun };
+}
+
+function quotesOf(sentences: readonly Shown[]): Quoted {
+  if (sentences.length === 0) return { text: NOT_SAID, citations: [] };
   let text = '';
   const citations: Citation[] = [];
-  const sentences = leadingSentences(documents);
   for (const sentence of sentences) {
     if (text !== '') text += ' ';
     const from = text.length;
     text += sentence.content.text.slice(sentence.start, sentence.end).replaceAll(/\s+/gu, ' ');
     citations.push(quotation(sentence, [from, text.length]));
   }
-  await onText(text);
-  const nothing = { tokens: 0, cached: 0, prefill: 0, decode: 0 };
-  return { text, said: text, citations, pack: packOf(sentences), ...nothing, citing: performance.now() - begun };
+  return { text, citations };
 }
 
 /** How the session of one answer is opened. What is common to all questions comes first, so that it is read once. */
@@ -488,6 +532,7 @@ interface Said {
   readonly said: string;
   /** Undefined: it has been shown already, or will not be. */
   readonly show: ((text: string) => void | Promise<void>) | undefined;
+  readonly copying: Copying | undefined;
 }
 
 /**
@@ -498,7 +543,7 @@ async function citedAnswer(
   session: AnsweringSession,
   pack: Pack,
   shown: readonly Shown[],
-  { question, said, show }: Said,
+  { question, said, show, copying }: Said,
   signal: AbortSignal | undefined,
 ): Promise<Quoted> {
   const refused = isRefusal(said);
@@ -506,7 +551,12 @@ async function citedAnswer(
     citations.map((one) => narrowedToNumber(one, said, question, shown));
   if (show !== undefined) {
     const byWords = refused ? [] : cite(said, question, shown, undefined);
-    const quote = quoted(said, byWords, languageOf(shown), (cited) => nearerTheQuestion(cited, question, shown));
+    const misread = copying !== undefined && !refused && byWords.every(({ kind }) => kind === 'weak');
+    const quote = misread
+      ? quotesOf(sentenceFor(copying, shown))
+      : quoted(said, byWords, languageOf(shown), (cited) =>
+          nearerTheQuestion(cited, copying?.searched ?? question, shown, copying !== undefined),
+        );
     await show(quote.text);
     if (quote.text !== said) return { text: quote.text, citations: narrowed(quote.citations) };
   }
@@ -540,7 +590,7 @@ function finished(
   { text, said, citations, prefill, decode, citing, pack }: Answered,
   { mode, read, overall, searched, found, search }: Pick<DocumentAnswer, 'mode' | 'read'> & Searched,
 ): DocumentAnswer {
-  const refused = isRefusal(said);
+  const refused = isRefusal(said) || text === NOT_SAID;
   const probability = overall && !refused ? 0 : absentProbability(asked.evidence(searched, found), refused);
   return {
     text,
@@ -579,7 +629,7 @@ async function askParts(
       question,
       { ...rest, maxTokens: Math.min(64, maxTokens) },
       undefined,
-      { whole: false, ahead: undefined },
+      { whole: false, ahead: undefined, copying: undefined },
     );
     prefill += answered.prefill;
     decode += answered.decode;
@@ -600,6 +650,7 @@ async function askParts(
   const answered = await answerFrom(model, pack, question, { ...settings, maxTokens }, onText, {
     whole: false,
     ahead: undefined,
+    copying: copyingOf(model, asked, finding),
   });
   const read = {
     passages: asked.passages,
@@ -614,8 +665,8 @@ async function askParts(
 
 /** The sentence in which a citation stands. */
 function sentenceAround({ document, start, end }: Citation, content: DocumentContent): Piece {
-  const block = content.blocks.find((one) => one.start <= start && one.end > start) ?? { start, end };
-  const sentence = sentencesOf(content.text, block.start, block.end, content.language).find(
+  const block = content.blocks.find((one) => one.start <= start && one.end > start);
+  const sentence = sentencesIn(content, block ?? { kind: 'paragraph', start, end }).find(
     ([from, to]) => from <= start && to > start,
   );
   const [from, to] = sentence ?? [start, end];

@@ -3,7 +3,8 @@
  * what supports a claim, and what stands literally in two places was drawn from one of them: each decides where the other cannot.
  */
 import type { Attribution } from '../../generate/attribution.ts';
-import { pageAt, type DocumentContent, type Language, type Rectangle } from '../content.ts';
+import { pageAt, type BlockKind, type DocumentContent, type Language, type Rectangle } from '../content.ts';
+import { CELLS } from '../formats/csv.ts';
 import { rectanglesOf } from '../rectangles.ts';
 import { sentencesOf, type Span } from '../sentences.ts';
 import { isStopWord } from '../stems.ts';
@@ -71,6 +72,24 @@ export function cite(
 export function quotation(sentence: Shown, answer: Span): Citation {
   const { content, start, end } = sentence;
   return citation({ sentence, text: content.text.slice(start, end), share: 1 }, 'exact', [start, end], answer);
+}
+
+/**
+ * The sentence that says most of a question, or undefined where none says any of it; the first of several. Headings, and rows that name the columns of a table, stand
+ * over what is asked for.
+ */
+export function sentenceAsked(question: string, shown: readonly Shown[]): Shown | undefined {
+  const language = shown[0]?.content.language ?? 'other';
+  const kinds = shown.map(kindAt);
+  const isTitle = (i: number): boolean => {
+    const [before, one, next] = [kinds[i - 1], kinds[i], kinds[i + 1]];
+    return one === 'heading' || (one === 'row' && before !== 'row' && next === 'row');
+  };
+  const shares = askedShares(claimOf('', question, language), shown.map(readShown)).map((share, i) =>
+    isTitle(i) ? 0 : share,
+  );
+  const most = Math.max(0, ...shares);
+  return most === 0 ? undefined : shown[shares.indexOf(most)];
 }
 
 /** A sentence that the model was shown, as claims are checked against it. */
@@ -229,17 +248,25 @@ const LEAST_STEMS = 2;
 const LEAST_STEMS_SHARE = 0.4;
 
 /**
- * The sentence that says most of the question, where the one that is cited says far less: a small model that says words of another sentence has misread this one.
+ * The sentence that says most of the question, where the one that is cited says far less, or the row that is asked for (`rowAsked`). What stands in a sentence as it
+ * was said is no misreading of it, unless a model can do nothing but copy (`copying`). A small model that says words of another sentence has misread this one.
  * Where it stands just before the cited sentence, both are cited, since the second may go on about the first ("It was built ..."). Nothing where a heading, a
  * row or a question says most of it: their answers stand elsewhere.
  */
-export function nearerTheQuestion(cited: Citation, question: string, shown: readonly Shown[]): Citation | undefined {
+export function nearerTheQuestion(
+  cited: Citation,
+  question: string,
+  shown: readonly Shown[],
+  copying = false,
+): Citation | undefined {
   const claim = claimOf('', question, shown[0]?.content.language ?? 'other');
   const sentences = shown.map(readShown);
   const shares = askedShares(claim, sentences);
   const own = shown.findIndex(
     ({ document, start, end }) => document === cited.document && start <= cited.start && cited.end <= end,
   );
+  const row = rowAsked(cited, shown, shares, own);
+  if (row !== undefined || (cited.kind === 'exact' && !copying)) return row;
   const at = shares.indexOf(Math.max(...shares));
   const [most, before] = [shown[at], shown[own]];
   const said = sentences[at];
@@ -263,10 +290,41 @@ export function recited(cited: Citation, content: DocumentContent, [start, end]:
   return { ...cited, page, start, end, quote: content.text.slice(start, end), rectangles };
 }
 
+/**
+ * Of an answer from a row that has no word of the question: the one row of its table that has some, or that has more of them than any other one. The
+ * model has taken the right column of the wrong row. What stands in a row's first cell names it, and may be asked for by comparing it with another one.
+ */
+function rowAsked(
+  cited: Citation,
+  shown: readonly Shown[],
+  shares: readonly number[],
+  own: number,
+): Citation | undefined {
+  const wrong = shown[own];
+  if (wrong === undefined || (shares[own] ?? 0) > 0 || kindAt(wrong) !== 'row') return undefined;
+  if (!wrong.content.text.slice(wrong.start, cited.start).includes(CELLS)) return undefined;
+  const inTable = (i: number): boolean => {
+    const [one, next] = [shown[i], shown[i + 1]];
+    return one !== undefined && next !== undefined && kindAt(one) === 'row' && next.start - one.end <= 1;
+  };
+  let [first, last] = [own, own];
+  while (first > 0 && inTable(first - 1)) first--;
+  while (inTable(last)) last++;
+  // The first row names the columns.
+  const rows = shares.slice(first + 1, last + 1);
+  const most = Math.max(0, ...rows);
+  const right = shown[first + 1 + rows.indexOf(most)];
+  if (most === 0 || right === undefined || rows.indexOf(most) !== rows.lastIndexOf(most)) return undefined;
+  return quotation(right, [0, right.end - right.start]);
+}
+
+const kindAt = ({ content, start }: Shown): BlockKind | undefined =>
+  content.blocks.find((one) => one.start <= start && start < one.end)?.kind;
+
 /** Whether a sentence stands in a paragraph or an item. */
-function isProse({ content, start }: Shown): boolean {
-  const block = content.blocks.find((one) => one.start <= start && start < one.end);
-  return block === undefined || block.kind === 'paragraph' || block.kind === 'item';
+function isProse(sentence: Shown): boolean {
+  const kind = kindAt(sentence);
+  return kind === undefined || kind === 'paragraph' || kind === 'item';
 }
 
 /** Of a question about two names: where the sentence says the answer of one of them alone, the best that says it of the other one. */

@@ -20,6 +20,8 @@ const FILLER = new Set(
     'document documents doc text texts file files pdf paper article report page pages book letter content contents here all whole entire everything mainly deal deals dr english german ' +
     'was ist sind das dass dieses dieser diese diesem diesen der die den dem des ein eine einen einer es sie in im um von zu zusammen geht handelt steht hier bitte gib gebe geben ' +
     'mir uns kurz kurze kurzen knapp kannst können du sie auf für mit und satz sätzen sätze wort worten wörtern stichpunkten stichworten dokument dokuments dokumente datei text texts ' +
+    'agreement contract lease manual guide guidebook handbook tutorial invoice form presentation slides deck cv resume thesis essay story brochure leaflet newsletter magazine study memo minutes readme specification standard policy ' +
+    'vertrag vertrags mietvertrag vereinbarung handbuch handbuchs anleitung leitfaden rechnung präsentation folien lebenslauf broschüre heft zeitschrift studie protokoll aufsatz geschichte webseite ' +
     'bericht artikel seite seiten brief buch ganze ganzen gesamte gesamten alles wichtigste wichtigsten punkte aussagen gedanken deutsch englisch'
   ).split(' '),
 );

@@ -1,6 +1,6 @@
 /** What a model is shown of documents: pieces of their texts put together, and where each piece comes from. */
 import type { DocumentContent } from '../content.ts';
-import { sentencesOf } from '../sentences.ts';
+import { sentencesOf, type Span } from '../sentences.ts';
 
 /** Units `[start, end)` of a document's text. */
 export interface Piece {
@@ -46,8 +46,8 @@ export function packOf(pieces: readonly Piece[]): Pack {
 /** All sentences of a pack, in their order; rows of tables are sentences of their own. */
 export function sentencesShown({ pieces }: Pack): Shown[] {
   return pieces.flatMap((piece) =>
-    linesOf(piece).flatMap(([from, to]) =>
-      sentencesOf(piece.content.text, from, to, piece.content.language).map(([start, end]) => ({
+    linesOf(piece).flatMap((line) =>
+      sentencesIn(piece.content, line).map(([start, end]) => ({
         ...piece,
         start,
         end,
@@ -57,10 +57,26 @@ export function sentencesShown({ pieces }: Pack): Shown[] {
   );
 }
 
+/** Units of a text that are a block, or a part of one. */
+interface TextLine {
+  readonly kind: DocumentContent['blocks'][number]['kind'];
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The sentences of a block. A row is one, whatever its cells end with ("46 Std."). */
+export function sentencesIn({ text, language }: DocumentContent, { kind, start, end }: TextLine): readonly Span[] {
+  return kind === 'row' ? [[start, end]] : sentencesOf(text, start, end, language);
+}
+
 /** The blocks within a piece: a sentence does not go on from one to the next. */
-function linesOf({ content, start, end }: Piece): [number, number][] {
+function linesOf({ content, start, end }: Piece): TextLine[] {
   const inside = content.blocks.filter((block) => block.start < end && block.end > start);
   return inside.length === 0
-    ? [[start, end]]
-    : inside.map((block) => [Math.max(start, block.start), Math.min(end, block.end)]);
+    ? [{ kind: 'paragraph', start, end }]
+    : inside.map((block) => ({
+        kind: block.kind,
+        start: Math.max(start, block.start),
+        end: Math.min(end, block.end),
+      }));
 }

@@ -29,8 +29,8 @@ export function isShort(said: string, language: Language): boolean {
 }
 
 /**
- * `citations`: of what the model said. `nearer`: of the sentence that supports it, what says far more of the question
- * (`nearerTheQuestion`), which is then the answer.
+ * `citations`: of what the model said. `nearer`: of the sentence that supports it, or in which it stands, what says far more of the
+ * question (`nearerTheQuestion`), which is then the answer.
  */
 export function quoted(
   said: string,
@@ -48,9 +48,10 @@ export function quoted(
     return partsCompleted(said, citations);
   if (cited.kind === 'weak') return asSaid;
   const { kind, quote, sentence } = cited;
-  if (kind === 'exact' ? !completes(said, quote) : standsTogether(said, cited, language)) return asSaid;
-  const other = kind === 'exact' ? undefined : nearer(cited);
-  const text = kind === 'exact' ? quote : (other?.sentence ?? sentence);
+  const stays = kind === 'supported' && standsTogether(said, cited, language);
+  const other = stays ? undefined : nearer(cited);
+  if (stays || (kind === 'exact' && other === undefined && !completes(said, quote))) return asSaid;
+  const text = other?.sentence ?? (kind === 'exact' ? quote : sentence);
   if (text.length > MOST_QUOTE) return asSaid;
   return { text, citations: [{ ...(other ?? cited), kind: 'exact', answer: [0, text.length] }] };
 }

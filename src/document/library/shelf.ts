@@ -17,7 +17,7 @@ import type { QuantisedVector } from '../index/vectors.ts';
 import type { ReadPage } from '../pdf/blocks.ts';
 
 /** Of the layout of content: a document of another version is read again from its file. */
-export const CONTENT_VERSION = 7;
+export const CONTENT_VERSION = 8;
 
 /** `waiting`: stored, not read. `read`: can be searched by words. `ready`: by meaning, too, where there is an embedder. */
 export type EntryState = 'waiting' | 'read' | 'ready' | 'failed';

@@ -50,6 +50,7 @@ export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): v
     builder.beginPage(i + 1, page.width, page.height, page.label);
     const [own = [], before, after] = [blocks[i], blocks[i - 1]?.at(-1), blocks[i + 1]];
     const ordered = withoutNotesBetween(own, before, after?.[0], body);
+    const rights = rightsOf(lines[i] ?? []);
     // What follows on the next page is asked for the last paragraph of this one.
     blocks[i] = ordered;
     ordered.forEach((block, k) =>
@@ -57,6 +58,7 @@ export function addPages(builder: ContentBuilder, pages: readonly ReadPage[]): v
         before: ordered[k - 1] ?? before,
         after: apart(block, ordered[k + 1]) ? undefined : (ordered[k + 1] ?? after?.[0]),
         apart: apart(ordered[k - 1], block),
+        rights,
       }),
     );
     // As items, which no paragraph goes on with.
@@ -128,12 +130,11 @@ function paragraphs(lines: readonly PageLine[], body: Body): Paragraph[] {
   const found: Paragraph[] = [];
   const pitches = new Map<number, number>();
   const edges = new Map<number, number>();
-  const rights = new Map<number, number>();
+  const rights = rightsOf(lines);
   for (const column of new Set(lines.map((line) => line.column))) {
     const own = lines.filter((line) => line.column === column);
     pitches.set(column, pitchOf(own, body));
     edges.set(column, median(own.map(beginOf)));
-    rights.set(column, Math.max(...own.map(endOf)));
   }
   const isFull = (line: PageLine): boolean => {
     const [right = 0, edge = 0] = [rights.get(line.column), edges.get(line.column)];
@@ -249,6 +250,32 @@ function between(whole: string, next: string, body: Body): 'space' | 'nothing' |
   return (hyphen !== null && /^\p{Lu}/u.test(next)) || unspaced ? 'nothing' : 'space';
 }
 
+/** Where the lines of each column end. */
+function rightsOf(lines: readonly PageLine[]): Map<number, number> {
+  const rights = new Map<number, number>();
+  for (const line of lines) rights.set(line.column, Math.max(rights.get(line.column) ?? -Infinity, endOf(line)));
+  return rights;
+}
+
+/** Of a paragraph's line ends, such a share, and so many of them, are meant where the next line's first word would have fitted before them. */
+const LEAST_MEANT = 0.6;
+const FEWEST_MEANT = 2;
+/** Of a line's height: a space, and what lines that end together may differ by. */
+const ROOM = 0.6;
+
+/** The lines of a paragraph that begin where their writer has ended the line before: those of an address, of a list without marks, of a poem. */
+function lineEnds(lines: readonly PageLine[], rights: ReadonlyMap<number, number>): ReadonlySet<PageLine> {
+  const meant = lines.slice(1).filter((line, i) => {
+    const before = lines[i];
+    if (before === undefined || before.column !== line.column || line.v <= before.v) return false;
+    if (/^\p{Ll}/u.test(line.text) || /[\p{L}-][-\u2010\u00ad]$/u.test(before.text)) return false;
+    const [word = ''] = line.text.split(' ');
+    const width = ((line.u1 - line.u0) * word.length) / Math.max(1, line.text.length);
+    return (rights.get(line.column) ?? 0) - endOf(before) > width + ROOM * line.size;
+  });
+  return new Set(meant.length >= Math.max(FEWEST_MEANT, LEAST_MEANT * (lines.length - 1)) ? meant : []);
+}
+
 /** `before` and `after`: the blocks around it, perhaps on other pages. */
 function addBlock(
   builder: ContentBuilder,
@@ -258,7 +285,14 @@ function addBlock(
     before,
     after,
     apart: isApart,
-  }: { readonly before: Paragraph | undefined; readonly after: Paragraph | undefined; readonly apart: boolean },
+    rights,
+  }: {
+    readonly before: Paragraph | undefined;
+    readonly after: Paragraph | undefined;
+    readonly apart: boolean;
+    /** Where the lines of each column of its page end. */
+    readonly rights: ReadonlyMap<number, number>;
+  },
 ): void {
   let text = '';
   const runs: PlacedRun[] = [];
@@ -272,10 +306,11 @@ function addBlock(
     const run = runs.at(-1);
     if (run !== undefined && run.end > text.length) runs[runs.length - 1] = { ...run, end: text.length };
   };
+  const ends = kind === 'paragraph' ? lineEnds(lines, rights) : new Set<PageLine>();
   for (const line of lines) {
     if (text !== '') {
       const own = between(text, line.text, body);
-      if (kind === 'code') text += '\n';
+      if (kind === 'code' || ends.has(line)) text += '\n';
       else if (own === 'no hyphen') dropHyphen();
       else if (own === 'space') text += ' ';
     }

@@ -179,7 +179,7 @@ function besideItems(fragments: readonly Fragment[]): Lists | undefined {
 
 /** What facts of a letter or an invoice are called, and what a line of an address is like: a street with a number, or a town with its code. */
 const FACT =
-  /:$|\b(?:no|nr|number|nummer|date|datum|due|fällig|frist|terms|order|bestellung|customer|kunde|invoice|rechnung|account|konto|reference|referenz|ref|page|seite|vat|ust|tax|steuer|phone|telefon|email|e-mail|total|amount|betrag|balance)\b/iu;
+  /:$|\b(?:no|nr|number|date|due|fällig|frist|terms|order|bestellung|customer|kunde|invoice|rechnung|account|konto|reference|referenz|ref|page|seite|vat|ust|tax|steuer|phone|telefon|email|e-mail|total|amount|balance)\b|(?:nummer|datum|betrag|zeitraum|bearbeiter(?:in)?|zeichen)\b/iu;
 const STREET = /^\p{L}[\p{L}.'’ -]*\s\d{1,5}\s?\p{L}?,?$|^\d{1,5}\s\p{Lu}[\p{L}.'’ -]+,?$/u;
 const TOWN =
   /^(?:\p{Lu}{1,2}-)?\d{4,6}\s+\p{Lu}[\p{L}.'’ -]*$|\p{L},?\s(?:\p{Lu}{2}\s)?\d{5}(?:-\d{4})?$|\b\p{Lu}{1,2}\d[\d\p{Lu}]?\s\d\p{Lu}{2}$/u;
@@ -206,8 +206,8 @@ export function byLine(fragments: readonly Fragment[]): Fragment[][] {
 }
 
 /**
- * An address with the facts of its letter beside it (number, date), or undefined: lines of three cells, of which the second ones begin at one place and name facts and
- * the first ones are an address. As rows, they would say that the street was the date.
+ * An address with the facts of its letter beside it (number, date), or undefined: cells of which those to the right begin at one place and name facts, each with another
+ * cell behind it, and those to the left are an address. As rows, they would say that the street was the date.
  */
 function besideAddress(fragments: readonly Fragment[]): Lists | undefined {
   if (fragments.length > MOST_FRAGMENTS) return undefined;
@@ -215,29 +215,35 @@ function besideAddress(fragments: readonly Fragment[]): Lists | undefined {
     .map((members) => members.sort((a, b) => a.u0 - b.u0))
     .sort((a, b) => (a[0]?.v ?? 0) - (b[0]?.v ?? 0));
   for (let first = 0; first < sorted.length; first++) {
-    const [left, label, value] = sorted[first] ?? [];
-    if (left === undefined || label === undefined || value === undefined) continue;
+    const [left] = sorted[first] ?? [];
+    if (left === undefined) continue;
+    const label = sorted
+      .slice(first, first + LEAST_FACTS)
+      .flatMap((row) => row.filter(({ u0 }) => u0 - left.u1 > ADDRESS_GAP * left.size).slice(0, 1))
+      .at(0);
+    if (label === undefined) continue;
     const near = (a: number, b: number): boolean => Math.abs(a - b) < 0.3 * left.size;
-    const rows = [];
+    const rows: { readonly own: Fragment | undefined; readonly facts: readonly Fragment[] }[] = [];
     let v = left.v;
     for (const row of sorted.slice(first)) {
-      const [own, name, , ...more] = row;
-      if (own === undefined || own.v - v > LINE_DISTANCE * left.size) break;
-      if (row.length > 1) {
-        const fits =
-          name !== undefined &&
-          more.length === 0 &&
-          near(own.u0, left.u0) &&
-          near(name.u0, label.u0) &&
-          name.u0 - own.u1 > ADDRESS_GAP * left.size;
-        if (!fits) break;
-      } else if (!near(own.u0, left.u0) && own.u0 < label.u0 - left.size) break;
-      rows.push(row);
-      ({ v } = own);
+      const [begin] = row;
+      if (begin === undefined || begin.v - v > LINE_DISTANCE * left.size) break;
+      // Lines of either side may stand at heights of their own.
+      const own = begin.u1 < label.u0 ? begin : undefined;
+      const facts = own === undefined ? row : row.slice(1);
+      const [name] = facts;
+      const fits =
+        (own === undefined || near(own.u0, left.u0)) &&
+        facts.length <= 2 &&
+        (name === undefined || near(name.u0, label.u0)) &&
+        (own === undefined || name === undefined || name.u0 - own.u1 > ADDRESS_GAP * left.size);
+      if (!fits) break;
+      rows.push({ own, facts });
+      ({ v } = begin);
     }
-    const facts = rows.filter(({ length }) => length === 3);
-    const named = facts.filter(([, name]) => name !== undefined && FACT.test(textOf(name)));
-    const address = rows.flatMap(([own]) => (own === undefined ? [] : [textOf(own)]));
+    const facts = rows.filter((row) => row.facts.length === 2);
+    const named = facts.filter(({ facts: [name] }) => name !== undefined && FACT.test(textOf(name)));
+    const address = rows.flatMap(({ own }) => (own === undefined ? [] : [textOf(own)]));
     const isAddress = address.some((text) => STREET.test(text)) && address.some((text) => TOWN.test(text));
     if (!isAddress || facts.length < LEAST_FACTS || named.length < LEAST_NAMED * facts.length) continue;
     return { at: label.u0 - 1, top: left.v - 0.5 * left.size, bottom: v + 0.5 * left.size };

@@ -42,6 +42,7 @@ export function repeated(pages: readonly ReadPage[]): Furniture {
   const counts = new Map<string, number>();
   for (const lines of edges) for (const one of new Set(lines.map(key))) counts.set(one, (counts.get(one) ?? 0) + 1);
   const least = Math.max(Math.min(LEAST_PAGES, Math.max(2, pages.length)), LEAST_SHARE * pages.length);
+  const running = runningHeads(edges, key);
   const columns = new Set<string>();
   /** Where a line stands that is no row on some page: how far apart its parts stand may be an accident, unless the row stands elsewhere. */
   const plainly = new Map<string, Set<number>>();
@@ -58,6 +59,7 @@ export function repeated(pages: readonly ReadPage[]): Furniture {
   const found = edges.map((lines) =>
     lines.filter((line) => {
       const own = key(line);
+      if (running.has(line)) return true;
       if ((counts.get(own) ?? 0) < least) return false;
       if (!line.row || columns.has(own) || isPlain(line)) return true;
       columns.add(own);
@@ -70,6 +72,31 @@ export function repeated(pages: readonly ReadPage[]): Furniture {
   );
   const left = found.map((lines, i) => [...(alike ? [] : lines), ...(artifacts[i] ?? [])]);
   return left.every(({ length }) => length === 0) ? { left: new Set(), kept: new Map() } : withoutOne(left, pages, key);
+}
+
+/** Pages that the header of a chapter stands on at least, and how far they are apart: left and right pages have headers of their own. */
+const LEAST_RUNNING = 3;
+const MOST_APART = 2;
+
+/** Headers and footers that change from chapter to chapter: the first or last line of pages that follow each other, at the same height, with numbers that go on as the pages do. */
+function runningHeads(edges: readonly (readonly PageLine[])[], key: (line: PageLine) => string): ReadonlySet<PageLine> {
+  const found = new Set<PageLine>();
+  const open = new Map<string, { readonly lines: PageLine[]; page: number }>();
+  edges.forEach((lines, page) => {
+    for (const line of new Set([lines[0], lines.at(-1)])) {
+      const number = line?.text.match(PAGE_NUMBER)?.at(-1);
+      if (line === undefined || line.row || number === undefined) continue;
+      const own = `${Math.round(line.v / SAME_HEIGHT)} ${Number.parseInt(number, 10) - page} ${key(line)}`;
+      const run = open.get(own);
+      if (run === undefined || page - run.page > MOST_APART) open.set(own, { lines: [line], page });
+      else {
+        run.lines.push(line);
+        run.page = page;
+        if (run.lines.length >= LEAST_RUNNING) for (const one of run.lines) found.add(one);
+      }
+    }
+  });
+  return found;
 }
 
 /** What a header says besides the number of its page. */

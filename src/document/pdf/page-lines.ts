@@ -8,6 +8,7 @@ import { FONTS_GAP, SPACED_GAP, WORD_GAP, linesOf, type Fragment, type Line, typ
 import type { PdfTextContent, PdfTextItem, PdfViewport } from './library.ts';
 import { taggedLines, type Part } from './tagged-lines.ts';
 import type { TaggedBlock } from './tags.ts';
+import { withoutTracking, type Letters } from './tracking.ts';
 
 export interface PageLine {
   readonly text: string;
@@ -250,7 +251,7 @@ function place(
     advance = height * scale;
   }
   const { ascent, descent } = vertical ? DOWNWARDS : box;
-  const { text, at } = plainLetters(str, bounds);
+  const { text, at } = withoutTracking(plainLetters(str, bounds), advance, size);
   const u = matrix[4] * ax + matrix[5] * ay;
   const v = matrix[5] * ax - matrix[4] * ay;
   return {
@@ -277,10 +278,7 @@ function place(
 }
 
 /** A piece without what is not seen, its forms and ligatures taken apart and its spaces joined; and where each unit of that begins. */
-function plainLetters(
-  str: string,
-  bounds: readonly number[] | undefined,
-): { readonly text: string; readonly at: readonly number[] | undefined } {
+function plainLetters(str: string, bounds: readonly number[] | undefined): Letters {
   const plain = (text: string): string =>
     text
       .replace(INVISIBLE, '')

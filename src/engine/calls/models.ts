@@ -53,7 +53,10 @@ export function modelCalls(
       cancel(model);
       const alive = setInterval(() => context.event('waiting'), ALIVE_INTERVAL);
       try {
-        await models.remove({ model })?.free();
+        const freed = models.remove({ model });
+        // What cannot be stored may turn out now, and the call that watched is cancelled.
+        if (freed) freed.loaded.onNotKept = (error) => context.event({ notKept: packError(error) });
+        await freed?.free();
       } finally {
         clearInterval(alive);
       }
