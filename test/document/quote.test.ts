@@ -246,6 +246,11 @@ describe('document.ask', () => {
       });
     });
 
+    test('what it copies for a short question gives way to no sentence about the question before', async () => {
+      const before = [{ question: 'Who built the crane in 1904?', answer: 'Adam Weber' }];
+      expect((await asked(english, 'How many wheels?', 'three', before)).text).toBe('three');
+    });
+
     test('nothing is quoted where the words of the question stand nowhere', async () => {
       const answer = await asked(english, 'Which airline flies to Brisbane?', 'fiftsfions');
       expect(answer).toMatchObject({ text: 'The document does not say.', kinds: [] });

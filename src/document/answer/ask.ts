@@ -161,7 +161,7 @@ export async function ask(
   const { history, room, overall, searched, found, search, mode, shown } = chosen;
   const finding = { overall, searched, found, search };
   if (mode === 'windows') return askParts(model, asked, question, { ...settings, history }, room, finding, onText);
-  const copying = copyingOf(model, asked, finding);
+  const copying = copyingOf(model, asked, question, finding);
   const quoting = copying !== undefined && (overall || copying.foreign);
   const answered = quoting
     ? await asQuotes(overall ? leadingSentences(asked.documents) : sentenceFor(copying, sentencesShown(shown)), onText)
@@ -199,6 +199,8 @@ const NOT_SAID = 'The document does not say.';
 
 /** What to do with answers of a model that was trained to copy words out of English text, and on nothing else: of its other words none are right. */
 interface Copying {
+  readonly question: string;
+  /** The question, with those before it where it cannot be understood alone. */
   readonly searched: string;
   /** Whether the documents are in a language that it has not learnt. */
   readonly foreign: boolean;
@@ -206,18 +208,24 @@ interface Copying {
 }
 
 /** Undefined for models that follow instructions. */
-function copyingOf(model: AnsweringModel, asked: Asked, { overall, searched, found }: Searched): Copying | undefined {
+function copyingOf(
+  model: AnsweringModel,
+  asked: Asked,
+  question: string,
+  { overall, searched, found }: Searched,
+): Copying | undefined {
   if (!followsNone(model)) return undefined;
   return {
+    question,
     searched,
     foreign: asked.documents[0]?.content.language === 'de',
     unlikely: !overall && absentProbability(asked.evidence(searched, found), false) >= TOO_UNLIKELY,
   };
 }
 
-/** In place of an answer: what of the text says most of the question. */
-function sentenceFor({ searched, unlikely }: Copying, shown: readonly Shown[]): Shown[] {
-  const sentence = unlikely ? undefined : sentenceAsked(searched, shown);
+/** In place of an answer: what of the text says most of the question, or, of one that names nothing, most of those before it. */
+function sentenceFor({ question, searched, unlikely }: Copying, shown: readonly Shown[]): Shown[] {
+  const sentence = unlikely ? undefined : (sentenceAsked(question, shown) ?? sentenceAsked(searched, shown));
   return sentence === undefined ? [] : [sentence];
 }
 
@@ -276,7 +284,7 @@ export async function prepare(
     const chosen = await choose(model, asked, question, settings);
     const { history, mode, overall, shown } = chosen;
     if (mode === 'windows' || (mode === 'passages' && !COMPLETE.test(question))) return;
-    const copying = copyingOf(model, asked, chosen);
+    const copying = copyingOf(model, asked, question, chosen);
     if (copying !== undefined && (overall || copying.foreign)) return;
     const options = sessionOf({ ...settings, history }, mode === 'whole');
     await asked.ahead?.read({ model, options, text: promptOf(model, shown.text, question), signal, onPrefill });
@@ -555,7 +563,7 @@ async function citedAnswer(
     const quote = misread
       ? quotesOf(sentenceFor(copying, shown))
       : quoted(said, byWords, languageOf(shown), (cited) =>
-          nearerTheQuestion(cited, copying?.searched ?? question, shown, copying !== undefined),
+          nearerTheQuestion(cited, question, shown, copying !== undefined),
         );
     await show(quote.text);
     if (quote.text !== said) return { text: quote.text, citations: narrowed(quote.citations) };
@@ -650,7 +658,7 @@ async function askParts(
   const answered = await answerFrom(model, pack, question, { ...settings, maxTokens }, onText, {
     whole: false,
     ahead: undefined,
-    copying: copyingOf(model, asked, finding),
+    copying: copyingOf(model, asked, question, finding),
   });
   const read = {
     passages: asked.passages,
