@@ -31,6 +31,7 @@ interface Looking {
   /** A file beside the model's, of 128 x 128 pixels. */
   readonly picture: string;
   readonly question: string;
+  readonly expected: string;
   readonly promptIds: readonly number[];
   readonly greedyIds: readonly number[];
 }
@@ -78,6 +79,16 @@ const CHANNELS = 32;
 /** Of painted tokens, on average over a picture: WASM multiplies in int8, and each step's error goes into the next. */
 const LATENTS = { f32: 1e-8, int8: 2e-3 } as const;
 const shortest = cases.reduce((a, b) => (b.promptIds.length < a.promptIds.length ? b : a));
+
+// Whoever draws another collage has to run training/nano/parity.py again.
+test('the cases of looking are the questions about the collage of the demo', async () => {
+  const { collage } = JSON.parse(await readFile(new URL('demo.json', FOLDER), 'utf8')) as {
+    collage: { file: string; questions: { question: string; answer: string }[] };
+  };
+  expect(looking.map(({ picture, question, expected }) => ({ picture, question, expected }))).toEqual(
+    collage.questions.map(({ question, answer }) => ({ picture: collage.file, question, expected: answer })),
+  );
+});
 
 describe.each(await testBackends())('nano on $name', ({ name, create }) => {
   let backend: Backend;
