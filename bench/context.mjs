@@ -35,6 +35,7 @@ const PREFILL = {
   window: { prefill: { method: 'window', budget: 0.25 } },
   flex: { prefill: 'flex' },
   'vertical-slash': { prefill: 'vertical-slash' },
+  keys: { prefill: 'keys' },
 };
 const DECODE = {
   '16 bits': {},

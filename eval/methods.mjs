@@ -27,6 +27,7 @@ const PLANNERS = {
   'dhsa-similarity': { title: 'DHSA, boundaries by similarity', method: 'dhsa', boundaries: 'similarity' },
   blocks: { title: 'block top-k', method: 'blocks' },
   'vertical-slash': { title: 'vertical-slash', method: 'vertical-slash' },
+  keys: { title: 'single keys', method: 'keys' },
   window: { title: 'sliding window with sinks', method: 'window' },
 };
 
@@ -92,7 +93,7 @@ export const METHODS = {
   },
 };
 
-const REAL = ['dhsa', 'blocks', 'vertical-slash', 'window'];
+const REAL = ['dhsa', 'blocks', 'vertical-slash', 'keys', 'window'];
 
 /** Of the long evaluation, whose models have no learned predictor. */
 /** @type {Methods} */

@@ -15,6 +15,7 @@ import { SENTENCE_DEFAULTS, SentenceKV } from './decode/sentences.ts';
 import { planSettings } from './methods.ts';
 import { RAZOR_SHARE, STREAMING_DEFAULTS, StreamingHeads } from './heads/streaming.ts';
 import { TOKEN_DEFAULTS, TokenSelect } from './decode/tokens.ts';
+import { createKeysPlanner } from './prefill/single-keys.ts';
 import { createTokensPlanner } from './prefill/tokens.ts';
 import { createWindowPlanner } from './prefill/window.ts';
 
@@ -69,6 +70,8 @@ function prefillPlanner(
       return createWindowPlanner(options);
     case 'blocks':
       return createBlocksPlanner(options, { wasm });
+    case 'keys':
+      return createKeysPlanner(options, { wasm });
     case 'tokens':
       return createTokensPlanner(options, { wasm });
     case 'flex':

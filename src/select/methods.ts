@@ -21,7 +21,7 @@ interface Group {
   readonly members: Readonly<Record<string, Member>>;
 }
 
-const SELECTING = ['dhsa', 'window', 'blocks', 'flex', 'vertical-slash', 'tokens'];
+const SELECTING = ['dhsa', 'window', 'blocks', 'flex', 'vertical-slash', 'keys', 'tokens'];
 const GROUPS = {
   prefill: {
     methods: ['dense', ...SELECTING],

@@ -5,14 +5,15 @@ import type { KeepLimits } from '../store/index.ts';
 import type { VisualMethod, VisualSelection } from './visual/index.ts';
 
 /** Which keys the queries of a prompt may see. */
-export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex' | 'vertical-slash' | 'tokens';
+export type PrefillMethod = 'dense' | 'dhsa' | 'window' | 'blocks' | 'flex' | 'vertical-slash' | 'keys' | 'tokens';
 
 /** Which keys the queries of a prompt may see, and how many. */
 export interface PrefillOptions {
   /**
    * `dhsa` (arXiv 2510.24606), `window` (2309.17453), `blocks` (top-k blocks of 32 keys), `flex` (FlexPrefill,
    * 2502.20766), `vertical-slash` (the keys and the distances with the most attention of the last 64 queries;
-   * MInference, 2407.02490, without its search of patterns, as DHSA's authors now recommend), `tokens` (the keys with
+   * MInference, 2407.02490, without its search of patterns, as DHSA's authors now recommend), `keys` (single keys with
+   * the most attention of the mean of every 32 queries), `tokens` (the keys with
    * the most votes of the mean query of each call; TokenSelect, 2411.02886), or `dense`.
    */
   readonly method: PrefillMethod;
@@ -23,7 +24,7 @@ export interface PrefillOptions {
   readonly budget?: number | undefined;
   /** The first tokens, which are always visible. Default 4; `window` 64, `tokens` 128. */
   readonly sinks?: number | undefined;
-  /** The newest tokens, which are always visible. Default 128; `window`: the budget; `tokens` 512. */
+  /** The newest tokens, which are always visible. Default 128; `keys` 32; `window`: the budget; `tokens` 512. */
   readonly local?: number | undefined;
   /** The last queries of the prompt, which see everything. Default 64. */
   readonly instruction?: number | undefined;

@@ -1,12 +1,13 @@
 /**
  * Planners of sparse prefill over the reference backend: what each block of queries sees, beside naive loops over all keys.
- * Long, since four methods share one made-up context and its loops, and are best compared on it.
+ * Long, since six methods share one made-up context and its loops, and are best compared on it.
  */
 import { describe, expect, test } from '@jest/globals';
 import { isPlan, type PlannedCall, type Planner } from '../../../src/kv/plan.ts';
 import { createBlocksPlanner } from '../../../src/select/prefill/blocks.ts';
 import { createDhsaPlanner } from '../../../src/select/prefill/dhsa.ts';
 import { createFlexPlanner } from '../../../src/select/prefill/flex.ts';
+import { createKeysPlanner } from '../../../src/select/prefill/single-keys.ts';
 import { createWindowPlanner } from '../../../src/select/prefill/window.ts';
 import type { PrefillOptions } from '../../../src/select/options.ts';
 import { checkRanges } from '../../../src/backend/page-checks.ts';
@@ -256,6 +257,7 @@ const METHODS: Readonly<Record<string, (wasm: Wasm, options: Partial<PrefillOpti
   window: (_, options) => createWindowPlanner({ method: 'window', ...options }),
   flex: (wasm, options) => createFlexPlanner({ method: 'flex', ...options }, { wasm }),
   'vertical-slash': (wasm, options) => createFlexPlanner({ method: 'vertical-slash', ...options }, { wasm }),
+  keys: (wasm, options) => createKeysPlanner({ method: 'keys', ...options }, { wasm }),
 };
 
 describe.each(Object.entries(METHODS))('%s', (name, make) => {
@@ -499,6 +501,76 @@ describe('dhsa and its baseline', () => {
     }
     expect(recall.dhsa).toBeGreaterThan(recall.blocks);
     expect(recall.dhsa).toBeGreaterThan(0.6);
+  });
+});
+
+describe('single keys', () => {
+  test.each([
+    [21, 300, { budget: 120 }],
+    [22, 500, { budget: 0.3 }],
+    [23, 64, { budget: 100 }],
+  ])(
+    'the most attention of a mean query over all keys at once, seed %d in calls of %d, %j',
+    async (seed, chunk, { budget }) => {
+      const wasm = await openWasm('simd');
+      const length = 500;
+      const bed = new Bed(randomPrompt(seed, length));
+      const planner = createKeysPlanner({ method: 'keys', budget, sinks: 3, local: 20, instruction: 40 }, { wasm });
+      const calls = await bed.prefill(planner, chunk);
+      const told = new Set<string>();
+      calls.forEach((layers, call) =>
+        layers.forEach((ranges, layer) => {
+          const position = call * chunk;
+          const count = Math.min(chunk, length - position);
+          const wanted = Array.from({ length: KV_HEADS }, (_, head) => {
+            const keys = bed.rotated(bed.prompt.keys[layer]!, head);
+            return Array.from({ length: Math.ceil(count / 32) }, (_, list) => {
+              const first = position + 32 * list;
+              const end = Math.min(first + 32, position + count);
+              const local = Math.max(0, first + 1 - 20);
+              const most = budget <= 1 ? Math.ceil(budget * end) : budget;
+              if (most >= end || end > length - 40) return Array.from({ length: end }, () => true);
+              const sums = new Float64Array(end);
+              for (let g = 0; g < GROUP; g++) {
+                const query = mean(bed.rotated(bed.prompt.queries[layer]!, head * GROUP + g).slice(first, end));
+                const e = keys
+                  .slice(0, end)
+                  .map((key) => Math.exp(SCALE * key.reduce((sum, x, d) => sum + x * query[d]!, 0)));
+                const all = e.reduce((a, b) => a + b);
+                e.forEach((value, key) => (sums[key]! += value / all));
+              }
+              const sinks = Math.min(3, local);
+              const room = Math.max(0, most - sinks - (end - local));
+              const best = Array.from({ length: Math.max(0, local - sinks) }, (_, i) => sinks + i)
+                .sort((a, b) => sums[b]! - sums[a]! || a - b)
+                .slice(0, room);
+              if (room > 0 && room < local - sinks) told.add(`${layer} ${head}`);
+              const seen = Array.from({ length: end }, (_, key) => key < sinks || key >= local);
+              for (const key of best) seen[key] = true;
+              return seen;
+            });
+          });
+          if (ranges.shared) return;
+          const of = (query: number, head: number): boolean[] =>
+            wanted[head]![Math.floor(query / 32)]!.map((there, key) => there && key <= position + query).slice(
+              0,
+              position + query + 1,
+            );
+          compare(ranges, of, position, count, `call ${call} layer ${layer}`);
+        }),
+      );
+      expect(told.size).toBe(LAYERS * KV_HEADS);
+      planner.free();
+      expect(wasm.exports.allocated() >>> 0).toBe(0);
+    },
+  );
+
+  test('attention that is read back block by block gives the same choice', async () => {
+    const wasm = await openWasm('simd');
+    const bed = new Bed(randomPrompt(24, 420));
+    const choose = (readBytes?: number): Promise<Ranges[]> =>
+      bed.run(createKeysPlanner({ method: 'keys', budget: 100 }, { wasm, readBytes }), 0, 420);
+    expect(await choose(1)).toEqual(await choose());
   });
 });
 
