@@ -9,6 +9,9 @@
 /** By default the last queries of a prompt see everything: with this they choose their keys like all others, and only 32 keys before a query are always seen. */
 const SPARSE = { local: 32, instruction: 1 };
 
+/** A small budget has more keys to choose from if fewer of the newest are always seen; `keys` has this by default. */
+const NEAR = { local: 32 };
+
 /** @type {Methods} */
 const PAGES = {
   kv8: { title: '8 bits', of: 'pages', context: { kvBits: 8 } },
@@ -105,6 +108,13 @@ export const LONG_METHODS = {
   ...FLEX,
   ...planned(REAL, { of: 'quarter', suffix: '-quarter', title: ', 25 %', budget: 0.25 }),
   ...planned(REAL, { of: 'tenth', suffix: '-tenth', title: ', 10 %', budget: 0.1 }),
+  ...planned(['dhsa', 'blocks', 'vertical-slash'], {
+    of: 'tenth-near',
+    suffix: '-tenth-near',
+    title: ', 10 %, 32 newest',
+    budget: 0.1,
+    more: NEAR,
+  }),
   ...planned(REAL, {
     of: 'quarter-sparse',
     suffix: '-quarter-sparse',

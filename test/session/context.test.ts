@@ -270,6 +270,7 @@ describe('plans', () => {
     { prefill: { method: 'window', budget: 64, sinks: 4 } },
     { prefill: { method: 'flex', budget: 64, gamma: 0.8, tau: 0.2, minBudget: 16 } },
     { prefill: { method: 'vertical-slash', budget: 64 } },
+    { prefill: { method: 'keys', budget: 64 } },
     { decode: { method: 'tokens', budget: 16, sinks: 4, local: 16 } },
     { decode: { method: 'window', budget: 64, sinks: 4 } },
     { heads: { method: 'razor', keep: 0.5, sinks: 32, window: 64 } },

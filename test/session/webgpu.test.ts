@@ -225,6 +225,7 @@ describe('a session on WebGPU', () => {
           prefill: { method: 'vertical-slash', budget: 40, local: 8, instruction: 8 },
           evict: { method: 'snapkv', keep: 0.6 },
         },
+        { prefill: { method: 'keys', budget: 40, local: 8, instruction: 8 } },
         { decode: { method: 'window', budget: 40, sinks: 4 } },
         { decode: { method: 'retrieve', budget: 32, sinks: 4, local: 8 } },
       ] as const)
