@@ -72,6 +72,16 @@ const evicted = (method, suffix, title, evict) => ({
   },
 });
 
+/** @type {Methods} */
+const HEADS = {
+  razor: { title: 'RazorAttention, half the heads', of: 'heads', context: { heads: { method: 'razor', keep: 0.5 } } },
+  'mean-query': {
+    title: 'Mean-query heads, half',
+    of: 'heads',
+    context: { heads: { method: 'mean-query', keep: 0.5 } },
+  },
+};
+
 const NANO = ['dhsa-learned', 'dhsa-similarity', 'blocks', 'window', 'vertical-slash'];
 const TIGHT = { of: 'tight', suffix: '-tight', title: '; 10 %, sparse question', budget: 0.1, more: SPARSE };
 
@@ -88,15 +98,20 @@ export const METHODS = {
   ...evicted('snapkv', '', 'half kept', { keep: 0.5 }),
   ...evicted('snapkv', '-answer', 'half kept for the answer', { keep: 0.5, scope: 'answer' }),
   ...evicted('compresskv', '', 'half kept', { keep: 0.5 }),
-  razor: { title: 'RazorAttention, half the heads', of: 'heads', context: { heads: { method: 'razor', keep: 0.5 } } },
-  'mean-query': {
-    title: 'Mean-query heads, half',
-    of: 'heads',
-    context: { heads: { method: 'mean-query', keep: 0.5 } },
-  },
+  ...HEADS,
 };
 
 const REAL = ['dhsa', 'blocks', 'vertical-slash', 'keys', 'window'];
+
+/** The budget of DHSA's authors: as many keys for every query, here a tenth of 4,096 and of 8,192. */
+const fixed = (budget) =>
+  planned(['dhsa', 'blocks', 'vertical-slash', 'keys'], {
+    of: `fixed-${budget}`,
+    suffix: `-${budget}`,
+    title: `, ${budget} keys, 32 newest`,
+    budget,
+    more: NEAR,
+  });
 
 /** Of the long evaluation, whose models have no learned predictor. */
 /** @type {Methods} */
@@ -115,6 +130,8 @@ export const LONG_METHODS = {
     budget: 0.1,
     more: NEAR,
   }),
+  ...fixed(410),
+  ...fixed(819),
   ...planned(REAL, {
     of: 'quarter-sparse',
     suffix: '-quarter-sparse',
@@ -136,6 +153,7 @@ export const LONG_METHODS = {
   ...evicted('snapkv', '-quarter', 'a quarter kept', { keep: 0.25 }),
   ...evicted('compresskv', '-half', 'half kept', { keep: 0.5 }),
   ...evicted('compresskv', '-quarter', 'a quarter kept', { keep: 0.25 }),
+  ...HEADS,
 };
 
 /** Those of `methods` that `only` (keys, or what they change; empty: all) names, the base always among them. */
